@@ -1,0 +1,1 @@
+"""Follow up with customers after they buy: ask, listen, remember."""

@@ -1,0 +1,40 @@
+"""The vocabulary of things that happen. The timeline, triggers and exits all speak it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """What happened, from whichever side."""
+
+    ORDER_PLACED = "order.placed"
+    ORDER_PAID = "order.paid"
+    ORDER_FULFILLED = "order.fulfilled"
+    ORDER_DELIVERED = "order.delivered"
+    ORDER_CANCELLED = "order.cancelled"
+    ORDER_REFUNDED = "order.refunded"  # data: {"full": bool}
+    MESSAGE_ACCEPTED = "message.accepted"  # the provider took a letter of ours
+    ANSWER_GIVEN = "answer.given"  # a one-click answer, or a reply that names one
+    REPLY_RECEIVED = "reply.received"  # a person wrote to us
+    AUTO_REPLY_RECEIVED = "auto_reply.received"  # a machine wrote: out of office, ticket receipt
+    MESSAGE_BOUNCED = "message.bounced"
+    MESSAGE_COMPLAINED = "message.complained"
+    CUSTOMER_UNSUBSCRIBED = "customer.unsubscribed"
+    CONVERSATION_OPENED = "conversation.opened"
+    CONVERSATION_CLOSED = "conversation.closed"
+
+
+ORDER_EVENTS = frozenset(kind for kind in EventKind if kind.value.startswith("order."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened; ``order`` is the external number of the order it concerns, if any."""
+
+    id: int
+    kind: str
+    occurred_at: datetime
+    order_id: int | None = None
+    data: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,238 @@
+"""
+Every reason to hold, postpone, skip or expire a letter, in one ordered list.
+
+The gates are asked inside the claim, with the customer's row locked, right before a letter may leave.
+The first that objects decides; its verdict is recorded with the values it rests on.
+
+Two bounds keep a letter from going out at the wrong time. ``max_late``: it may leave at most that long
+after it could first have gone (``not_after`` = due time + max_late; the due time moves when a gate
+postpones, so waiting for a window or a cap is not lateness). ``max_postpone``: all postponing together
+may take at most that long from the first due time.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from followup.core.customer import ConsentBasis
+from followup.core.decide import REMINDER_MARGIN, names_for, timeout_at, values_of
+from followup.core.enrollment import Enrollment
+from followup.core.facts import Facts
+from followup.core.message import Purpose
+from followup.core.schedule import Calendar
+from followup.core.workflow import Ask, Send, Workflow, WorkflowStatus
+
+EXISTING_CUSTOMER = timedelta(days=730)  # 24 months after the last order
+SHORTEST_POSTPONE = timedelta(seconds=60)
+
+
+class VerdictKind(StrEnum):
+    HOLD = "held"  # no due time until something releases it
+    POSTPONE = "postponed"  # due again at ``until``
+    SKIP = "skipped"
+    EXPIRE = "expired"
+    CANCEL = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A gate's objection."""
+
+    kind: VerdictKind
+    gate: str
+    reason: str
+    values: Mapping[str, object] = field(default_factory=dict)
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """
+    A letter that wants to leave, and what the gates look at besides its enrollment's facts.
+
+    ``recent`` holds when each letter to this customer left (``now`` for one on its way), of all
+    workflows, oldest first, this ask's own rounds left out.
+    """
+
+    workflow: Workflow
+    enrollment: Enrollment
+    facts: Facts
+    step: str
+    round: int
+    first_due_at: datetime
+    due_at: datetime
+    not_after: datetime
+    purpose: Purpose
+    suppressed: str | None = None  # why, if the address is
+    waiting_since: datetime | None = None  # since when the customer has been waiting for us
+    recent: tuple[datetime, ...] = ()
+
+    @property
+    def is_reminder(self) -> bool:
+        return self.round > 0
+
+
+Gate = Callable[[Candidate, datetime], Verdict | None]
+
+
+def judge(candidate: Candidate, *, now: datetime) -> Verdict | None:
+    """Return the first objection to sending *candidate* at *now* (aware UTC), or None: it may leave."""
+    for gate in GATES:
+        if verdict := gate(candidate, now):
+            return _bounded(verdict, candidate, now)
+    return None
+
+
+def _bounded(verdict: Verdict, candidate: Candidate, now: datetime) -> Verdict:
+    """A reminder is never held; a postponement is strictly later and has an end."""
+    if verdict.kind is VerdictKind.HOLD and candidate.is_reminder:
+        return Verdict(VerdictKind.SKIP, verdict.gate, verdict.reason, verdict.values)
+    if verdict.kind is not VerdictKind.POSTPONE:
+        return verdict
+    assert verdict.until is not None
+    until = max(verdict.until, now + SHORTEST_POSTPONE)
+    last = candidate.first_due_at + candidate.workflow.max_postpone
+    if until > last:
+        values = {**verdict.values, "next_chance": until, "postponable_until": last}
+        return Verdict(VerdictKind.EXPIRE, "max_postpone", f"no chance in time ({verdict.reason})", values)
+    return Verdict(VerdictKind.POSTPONE, verdict.gate, verdict.reason, verdict.values, until)
+
+
+def paused(candidate: Candidate, now: datetime) -> Verdict | None:
+    if candidate.workflow.status is WorkflowStatus.LIVE:
+        return None
+    return Verdict(VerdictKind.HOLD, "paused", f"the workflow is {candidate.workflow.status.value}")
+
+
+def order_void(candidate: Candidate, now: datetime) -> Verdict | None:
+    order = candidate.facts.order
+    if order is None or not order.is_void:
+        return None
+    return Verdict(VerdictKind.CANCEL, "order", f"the order was {order.status.value}", {"order": order.number})
+
+
+def suppressed(candidate: Candidate, now: datetime) -> Verdict | None:
+    if candidate.suppressed is None:
+        return None
+    return Verdict(VerdictKind.SKIP, "suppressed", f"the address is suppressed: {candidate.suppressed}")
+
+
+def consent(candidate: Candidate, now: datetime) -> Verdict | None:
+    if candidate.purpose is Purpose.SERVICE:
+        return None
+    customer, basis = candidate.facts.customer, candidate.facts.customer.consent_basis
+    if basis is ConsentBasis.UNKNOWN:
+        basis = ConsentBasis.NONE if candidate.facts.shop.strict_consent else ConsentBasis.EXISTING_CUSTOMER
+    if basis is ConsentBasis.OPT_IN:
+        return None
+    last = customer.last_order_at
+    lasting = basis is ConsentBasis.EXISTING_CUSTOMER and last is not None and now < last + EXISTING_CUSTOMER
+    if lasting and candidate.purpose is Purpose.RELATIONSHIP:
+        return None
+    values = {
+        "consent_basis": customer.consent_basis.value,
+        "last_order_at": last,
+        "purpose": candidate.purpose.value,
+    }
+    return Verdict(VerdictKind.SKIP, "consent", f"no consent for a {candidate.purpose.value} letter", values)
+
+
+def waiting_for_us(candidate: Candidate, now: datetime) -> Verdict | None:
+    if candidate.waiting_since is None:
+        return None
+    values = {"waiting_since": candidate.waiting_since}
+    return Verdict(VerdictKind.HOLD, "waiting_for_us", "the customer waits for an answer from us", values)
+
+
+def answered(candidate: Candidate, now: datetime) -> Verdict | None:
+    """A reminder is for those who have not answered, not even provisionally."""
+    if not candidate.is_reminder or not any(r.step == candidate.step for r in candidate.facts.responses):
+        return None
+    return Verdict(VerdictKind.SKIP, "answered", "already answered")
+
+
+def condition(candidate: Candidate, now: datetime) -> Verdict | None:
+    step = candidate.workflow.step(candidate.step)
+    if step is None or step.when is None:
+        return None
+    known = names_for(candidate.workflow, candidate.facts, now=now)
+    if step.when(known):
+        return None
+    values = values_of(step.when, known)
+    return Verdict(VerdictKind.SKIP, "when", f"no longer true: {step.when.source}", values)
+
+
+def late(candidate: Candidate, now: datetime) -> Verdict | None:
+    if now <= candidate.not_after:
+        return None
+    values = {"due_at": candidate.due_at, "not_after": candidate.not_after}
+    return Verdict(VerdictKind.EXPIRE, "max_late", "too late", values)
+
+
+def reminder_margin(candidate: Candidate, now: datetime) -> Verdict | None:
+    """A reminder that slipped too near the timeout of its question is dropped."""
+    step = candidate.workflow.step(candidate.step)
+    if not candidate.is_reminder or not isinstance(step, Ask):
+        return None
+    gives_up = timeout_at(step, candidate.facts.sent[candidate.step, 0], candidate.facts)
+    if gives_up is not None and now < gives_up - REMINDER_MARGIN:
+        return None
+    return Verdict(VerdictKind.SKIP, "timeout", "less than 24 hours to the timeout", {"timeout_at": gives_up})
+
+
+def cap(candidate: Candidate, now: datetime) -> Verdict | None:
+    rule = candidate.workflow.cap
+    if rule is None or candidate.purpose is Purpose.SERVICE:
+        return None
+    counted = [at for at in candidate.recent if at > now - rule.span]
+    if len(counted) < rule.count:
+        return None
+    values: dict[str, object] = {
+        "cap": rule.count,
+        "span_hours": rule.span / timedelta(hours=1),
+        "last": counted[-1],
+    }
+    reason = f"{len(counted)} of {rule.count} letters in the last {days(rule.span)}"
+    if rule.skip:
+        return Verdict(VerdictKind.SKIP, "cap", reason, values)
+    return Verdict(VerdictKind.POSTPONE, "cap", reason, values, until=counted[-rule.count] + rule.span)
+
+
+def window(candidate: Candidate, now: datetime) -> Verdict | None:
+    rule = candidate.workflow.send_window
+    step = candidate.workflow.step(candidate.step)
+    if rule is None or (isinstance(step, Send) and step.ignore_send_window):
+        return None
+    calendar = candidate.facts.calendar
+    if rule.zone is not None:
+        calendar = Calendar(rule.zone, calendar.is_holiday)
+    opens = rule.next_open(now, calendar)
+    if opens == now:
+        return None
+    if opens is None:
+        return Verdict(VerdictKind.EXPIRE, "window", "the send window never opens")
+    values = {"local_time": calendar.local(now).isoformat(timespec="minutes")}
+    return Verdict(VerdictKind.POSTPONE, "window", "outside the send window", values, until=opens)
+
+
+def days(span: timedelta) -> str:
+    """Return *span* in the unit a person would use."""
+    if span % timedelta(days=1):
+        return f"{span / timedelta(hours=1):g} hours"
+    return f"{span.days} day{'s' if span.days != 1 else ''}"
+
+
+GATES: tuple[Gate, ...] = (
+    paused,
+    order_void,
+    suppressed,
+    consent,
+    waiting_for_us,
+    answered,
+    condition,
+    late,
+    reminder_margin,
+    cap,
+    window,
+)

@@ -1,0 +1,92 @@
+"""Questions, answers and replies as values; matching what someone wrote to the answers we offered."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """How an answer reached us."""
+
+    CLICK = "click"  # a one-click answer, confirmed on the page
+    REPLY = "reply"  # by mail
+    NOTE = "note"  # typed in by one of us
+
+
+class MailKind(StrEnum):
+    """What an incoming mail is."""
+
+    HUMAN = "human"  # a person's own words
+    AUTO_REPLY = "auto_reply"  # out of office, ticket receipts (RFC 3834)
+    BOUNCE = "bounce"  # a delivery report (RFC 3464) or its home-made cousins
+    CHALLENGE = "challenge"  # "confirm that you are human to reach me"
+    COMPLAINT = "complaint"  # a feedback report (RFC 5965)
+    LIST = "list"  # newsletters and mailing lists
+    UNSUBSCRIBE = "unsubscribe"  # a mail to our own List-Unsubscribe address
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer offered with one click. ``negative`` means: someone should read this soon."""
+
+    id: str
+    label: str
+    negative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a letter asks; without choices it is open."""
+
+    ask: str
+    choices: tuple[Choice, ...] = ()
+
+    def choice(self, choice_id: str) -> Choice | None:
+        return next((choice for choice in self.choices if choice.id == choice_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """
+    What a customer answered to the ask at ``step``, by whatever way.
+
+    ``provisional`` marks a click that nobody confirmed: it stops the reminder, branches do not see it.
+    """
+
+    at: datetime
+    step: str
+    source: Source
+    answer: str | None = None
+    label: str | None = None
+    text: str | None = None
+    sentiment: str | None = None
+    intent: str | None = None
+    language: str | None = None
+    provisional: bool = False
+
+
+_FILLER = re.compile(r"[^\w]+")
+
+
+def _plain(text: str) -> str:
+    """Fold case, width, punctuation and space, so that "Yes – all good!" equals "yes all good"."""
+    return " ".join(_FILLER.sub(" ", unicodedata.normalize("NFKC", text).casefold()).split())
+
+
+def matching_choice(text: str, question: Question) -> Choice | None:
+    """
+    Return the choice that *text* names, or None.
+
+    Only a text that is nothing but a choice counts: its label, its id, or its number in the list
+    (``2``). "All good, but the lid is cracked" is left to people: a wrong match would hide a problem.
+    """
+    said = _plain(text)
+    if not said:
+        return None
+    for number, choice in enumerate(question.choices, start=1):
+        numbered = str(number) if not any(c.id.isdecimal() for c in question.choices) else None
+        if said in {_plain(choice.id), _plain(choice.label), numbered}:
+            return choice
+    return None

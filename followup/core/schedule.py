@@ -1,0 +1,111 @@
+"""
+When: durations, business days, send windows, zones and both DST changes.
+
+Local time exists only in this module: convert in, choose the wall-clock moment, convert back to UTC.
+A wall-clock time that a clock change skips is taken as the same distance after the gap (02:30 becomes
+03:30), one that occurs twice as the first of the two (PEP 495, ``fold=0``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+DAY = timedelta(days=1)
+SEARCH_DAYS = 400  # a window that has not opened by then never will
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Where a customer lives in time: the zone, and which local dates are public holidays there."""
+
+    zone: ZoneInfo
+    is_holiday: Callable[[date], bool] = lambda _: False
+
+    def is_business_day(self, day: date) -> bool:
+        """Tell whether *day* is a weekday and no public holiday."""
+        return day.weekday() < 5 and not self.is_holiday(day)
+
+    def local(self, moment: datetime) -> datetime:
+        """Return *moment* (aware) on the customer's wall clock."""
+        return moment.astimezone(self.zone)
+
+    def instant(self, day: date, wall: time) -> datetime:
+        """Return the UTC instant at which the wall clock shows *wall* on *day*; see the module for DST."""
+        return datetime.combine(day, wall, tzinfo=self.zone).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time as a marketer writes it: elapsed time, or a number of business days (not both)."""
+
+    elapsed: timedelta = timedelta(0)
+    business_days: int = 0
+
+    def after(self, start: datetime, calendar: Calendar) -> datetime:
+        """
+        Return the UTC instant this long after *start* (aware).
+
+        Elapsed time is exact (a day is 24 hours, whatever the clocks do). Business days keep the
+        wall-clock time and land on the n-th business day after the local date of *start*.
+        """
+        if not self.business_days:
+            return start + self.elapsed
+        local = calendar.local(start)
+        day = local.date()
+        for _ in range(self.business_days):
+            day = next_day(day, calendar.is_business_day)
+        return calendar.instant(day, local.time())
+
+
+def next_day(day: date, wanted: Callable[[date], bool]) -> date:
+    """Return the first date after *day* that is *wanted*, or the last one looked at when none is."""
+    for _ in range(SEARCH_DAYS):
+        day += DAY
+        if wanted(day):
+            break
+    return day
+
+
+def next_wall_time(start: datetime, wall: time, calendar: Calendar) -> datetime:
+    """Return the first instant at or after *start* (aware) when the customer's wall clock shows *wall*."""
+    day = calendar.local(start).date()
+    moment = calendar.instant(day, wall)
+    return moment if moment >= start else calendar.instant(day + DAY, wall)
+
+
+@dataclass(frozen=True, slots=True)
+class SendWindow:
+    """
+    When letters may leave: from ``opens`` (inclusive) to ``closes`` (exclusive), local time.
+
+    ``closes <= opens`` wraps past midnight; such a window belongs to the day on which it opens.
+    ``weekdays`` counts from Monday = 0; ``business_days`` leaves out public holidays as well.
+    ``zone`` is None for the customer's own, and then ``fallback_zone`` serves those without one.
+    """
+
+    opens: time = time(0)
+    closes: time = time(0)
+    weekdays: frozenset[int] = frozenset(range(7))
+    business_days: bool = False
+    zone: ZoneInfo | None = None
+    fallback_zone: ZoneInfo | None = None
+
+    def _opens_on(self, day: date, calendar: Calendar) -> bool:
+        return day.weekday() in self.weekdays and not (self.business_days and calendar.is_holiday(day))
+
+    def _span(self, day: date, calendar: Calendar) -> tuple[datetime, datetime]:
+        last = day if self.closes > self.opens else day + DAY
+        return calendar.instant(day, self.opens), calendar.instant(last, self.closes)
+
+    def next_open(self, moment: datetime, calendar: Calendar) -> datetime | None:
+        """Return *moment* (aware) if the window is open then, else when it next opens; None if it never does."""
+        first = calendar.local(moment).date() - DAY  # last night's window may still be open
+        for offset in range(SEARCH_DAYS):
+            day = first + offset * DAY
+            if not self._opens_on(day, calendar):
+                continue
+            opens, closes = self._span(day, calendar)
+            if moment < closes and opens < closes:  # a span that a clock change swallowed is no window
+                return max(moment, opens)
+        return None

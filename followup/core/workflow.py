@@ -1,0 +1,213 @@
+"""
+A workflow: what a marketer described, as values.
+
+Steps form a tree (branches hold lists of steps) and run forward only: after the last step of a
+branch comes whatever follows the branch itself.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import time, timedelta
+from enum import StrEnum
+from functools import cached_property
+
+from followup.core.schedule import Duration, SendWindow
+
+NO_TIME = Duration()
+
+
+class WorkflowStatus(StrEnum):
+    DRAFT = "draft"  # can be looked at, takes nobody in
+    LIVE = "live"
+    PAUSED = "paused"  # takes nobody in; people inside wait
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    A yes/no question about the facts.
+
+    Equality is by source, so that two readings of the same file compare equal. ``names`` are the
+    dotted names it reads (``order.total``), for explaining an outcome.
+    """
+
+    source: str
+    test: Callable[[Mapping[str, object]], bool] = field(compare=False, repr=False)
+    names: tuple[str, ...] = field(compare=False, repr=False, default=())
+
+    def __call__(self, names: Mapping[str, object]) -> bool:
+        return self.test(names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What every step has: an id (given or derived) and an optional condition to run at all."""
+
+    id: str
+    when: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait(Step):
+    """
+    Let time pass: ``duration``, then on to the next ``until`` on the customer's wall clock, if given.
+
+    ``until_field`` names a date field (``customer.renewal_on``) to wait for instead.
+    """
+
+    duration: Duration = NO_TIME
+    until: time | None = None
+    until_field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter(Step):
+    """What ``ask`` and ``send`` share: a letter, and who signs it if not the workflow's sender."""
+
+    letter: str
+    sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send(Letter):
+    """Send a letter and go on. ``ignore_send_window`` is the reason for sending at any hour."""
+
+    ignore_send_window: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask(Letter):
+    """Send a question, then wait for an answer, at most ``timeout`` from when the provider took it."""
+
+    timeout: Duration
+    remind_after: Duration | None = None
+    remind_with: str | None = None
+    reply_in_thread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way out of a branch; ``when`` is None for ``otherwise``."""
+
+    when: Condition | None
+    do: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch(Step):
+    """Take the first case whose condition holds; without a match, go on after the branch."""
+
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop(Step):
+    """End the run with an outcome."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """An event that ends a run wherever it stands; ``label`` becomes its outcome."""
+
+    event: str
+    where: Condition | None = None
+    label: str | None = None
+
+
+IMPLIED_EXITS = (
+    Exit("customer.unsubscribed", label="unsubscribed"),
+    Exit("message.bounced", label="bounced"),
+    Exit("message.complained", label="complained"),
+    Exit("customer.erased", label="erased"),
+    Exit("order.cancelled", label="order cancelled"),
+    Exit("order.refunded", label="order refunded"),  # fully; decide() looks at the event's data
+)
+
+
+class Per(StrEnum):
+    ORDER = "order"
+    CUSTOMER = "customer"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    event: str  # an event kind, or "manual"
+    per: Per = Per.ORDER
+
+
+@dataclass(frozen=True, slots=True)
+class ReEntry:
+    """May a customer come in again? Never, with every order, or once ``after`` has passed since the last letter."""
+
+    never: bool = False
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most ``count`` letters to one customer in any span of ``span``, across all workflows."""
+
+    count: int
+    span: timedelta
+    skip: bool = False  # when reached: skip the letter instead of postponing it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflow:
+    """A whole workflow file. ``max_late`` and ``max_postpone`` are explained in core.gates."""
+
+    name: str
+    title: str
+    status: WorkflowStatus
+    trigger: Trigger
+    sender: str
+    owner: str
+    steps: tuple[Step, ...]
+    learn: str | None = None
+    only_if: tuple[Condition, ...] = ()
+    re_entry: ReEntry = ReEntry()
+    exit_on: tuple[Exit, ...] = ()
+    send_window: SendWindow | None = None
+    cap: Cap | None = None
+    priority: int = 50
+    max_late: timedelta = timedelta(days=3)
+    max_postpone: timedelta = timedelta(days=14)
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[Step, str | None]]:
+        """Every step by its id, with the id of the step that follows it."""
+        places: dict[str, tuple[Step, str | None]] = {}
+
+        def visit(steps: tuple[Step, ...], after: str | None) -> None:
+            for step, following in zip(steps, [*(s.id for s in steps[1:]), after], strict=True):
+                places[step.id] = (step, following)
+                if isinstance(step, Branch):
+                    for case in step.cases:
+                        visit(case.do, following)
+
+        visit(self.steps, None)
+        return places
+
+    @property
+    def all_steps(self) -> Iterator[Step]:
+        """Yield every step, parents before children, in file order."""
+        return (step for step, _ in self._places.values())
+
+    @property
+    def first_step(self) -> str | None:
+        return self.steps[0].id if self.steps else None
+
+    def step(self, step_id: str) -> Step | None:
+        """Return the step called *step_id*, or None when this version has none."""
+        return self._places.get(step_id, (None, None))[0]
+
+    def following(self, step_id: str) -> str | None:
+        """Return the id of what comes after *step_id* at its level or above; None at the end."""
+        return self._places[step_id][1]
+
+    @property
+    def exits(self) -> tuple[Exit, ...]:
+        """Return the file's own exits, then the implied ones, never the event that starts a run."""
+        return tuple(x for x in self.exit_on + IMPLIED_EXITS if x.event != self.trigger.event)
