@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+UTC = ZoneInfo("UTC")
 
 
 @lru_cache(maxsize=1024)
@@ -15,26 +17,27 @@ def zone(name: str | None) -> ZoneInfo | None:
         return None
 
 
-@lru_cache(maxsize=1024)
 def holidays_of(country: str | None, region: str | None) -> Callable[[date], bool]:
     """
     Return a test for the public holidays of *country* (ISO 3166-1 alpha-2) and its *region*.
 
     An unknown region falls back to the whole country, an unknown country to no holidays at all.
     """
-    if not country:
-        return _no_holiday
+    return partial(_is_holiday, country, region)
+
+
+def _is_holiday(country: str | None, region: str | None, day: date) -> bool:
+    return bool(country) and day in _holidays(country, region, day.year)
+
+
+@lru_cache(maxsize=4096)
+def _holidays(country: str, region: str | None, year: int) -> frozenset[date]:
+    """Return those of one year: the library's own calendars grow as they are asked, unsafely between threads."""
     import holidays  # noqa: PLC0415 - a third of a second, only where a calendar is needed
 
-    for subdivision in (region, None):
+    for subdivision in (region, (region or "").upper(), None):
         try:
-            # expand=True adds years as they are asked for
-            days = holidays.country_holidays(country.upper(), subdiv=subdivision or None)
+            return frozenset(holidays.country_holidays(country.upper(), subdiv=subdivision or None, years=year))
         except NotImplementedError:
             continue
-        return days.__contains__
-    return _no_holiday
-
-
-def _no_holiday(_: date) -> bool:
-    return False
+    return frozenset()

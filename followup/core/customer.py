@@ -19,7 +19,7 @@ class ConsentBasis(StrEnum):
     """Why we may write to someone beyond the facts of an order."""
 
     OPT_IN = "opt_in"  # asked for it
-    EXISTING_CUSTOMER = "existing_customer"  # bought lately; see EXISTING_CUSTOMER_MONTHS in gates
+    EXISTING_CUSTOMER = "existing_customer"  # bought lately; core.gates says how long that lasts
     NONE = "none"  # said no
     UNKNOWN = "unknown"  # the shop did not say; shop.yaml decides what that counts as
 
@@ -51,6 +51,23 @@ class Customer:
     total_spent_cents: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerReport:
+    """What a shop says of a customer; ``address`` is normalised, ``email`` as it was written."""
+
+    address: str
+    email: str
+    external_id: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    language: str | None = None
+    country: str | None = None
+    region: str | None = None
+    city: str | None = None
+    timezone: str | None = None
+    consent_basis: ConsentBasis = ConsentBasis.UNKNOWN
+
+
 @lru_cache(maxsize=4096)
 def normalize_address(text: str) -> str:
     """
@@ -66,4 +83,4 @@ def normalize_address(text: str) -> str:
         found = validate_email(text.strip(), check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
         raise InvalidAddress(f"{text!r} is not a mail address: {error}") from error
-    return (found.ascii_email or found.normalized).lower()
+    return f"{found.local_part}@{found.ascii_domain}".lower()

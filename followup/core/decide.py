@@ -7,17 +7,19 @@ wants to know the future calls it: the live engine, replay, the demo and the tes
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import TypeAlias
 
 from followup.core.enrollment import Action, Enrollment, Phase, Position
 from followup.core.events import Event, EventKind
 from followup.core.facts import AskResult, Facts, Sent, names, order_names
 from followup.core.message import NOT_SENT
+from followup.core.replies import combined
 from followup.core.schedule import next_wall_time
-from followup.core.workflow import Ask, Branch, Condition, Letter, Send, Step, Stop, Wait, Workflow
+from followup.core.workflow import IMPLIED_EXITS, Ask, Branch, Condition, Letter, Send, Step, Stop, Wait, Workflow
 
 REMINDER_MARGIN = timedelta(hours=24)  # a reminder closer than this to the timeout helps nobody
+LONGEST_ABSENCE = timedelta(days=30)  # for which an out-of-office note extends a timeout
 NEVER_ASKED = "not asked: "
 
 
@@ -116,20 +118,46 @@ def ask_results(workflow: Workflow, facts: Facts, *, now: datetime) -> dict[str,
     }
 
 
-def latest_ask(facts: Facts, asks: Mapping[str, AskResult]) -> str | None:
-    """Return the ask that ``answer`` and its like speak of: the last one sent, or given up, so far."""
-    return max(asks, key=lambda step: facts.sent[step, 0].id, default=None)
+def latest_ask(facts: Facts, asks: Mapping[str, AskResult], *, before: str | None = None) -> str | None:
+    """
+    Return the ask that ``answer`` and its like speak of: the last one sent, or given up, so far.
+
+    One still on its way out does not count yet, nor does *before*.
+    """
+    spoken = (
+        step
+        for step, result in asks.items()
+        if step != before and (facts.sent[step, 0].accepted_at or result.not_asked or result.response)
+    )
+    return max(spoken, key=lambda step: facts.sent[step, 0].id, default=None)
 
 
-def names_for(workflow: Workflow, facts: Facts, *, now: datetime) -> dict[str, object]:
-    """Return the names that conditions and letters of this enrollment read at *now*."""
+def names_for(workflow: Workflow, facts: Facts, *, now: datetime, before: str | None = None) -> dict[str, object]:
+    """
+    Return the names that conditions and letters of this enrollment read at *now*.
+
+    Args:
+        before: the step whose condition or letter it is, when a letter of it may exist already. An ask and
+            its reminder then both read the answer to the ask before, not (the lack of) their own.
+    """
     asks = ask_results(workflow, facts, now=now)
-    return names(facts, asks, latest_ask(facts, asks), now=now)
+    return names(facts, asks, latest_ask(facts, asks, before=before), now=now)
 
 
 def timeout_at(step: Ask, sent: Sent, facts: Facts) -> datetime | None:
-    """Return when the ask gives up waiting; None while its letter has not been accepted."""
-    return step.timeout.after(sent.accepted_at, facts.calendar) if sent.accepted_at else None
+    """
+    Return when the ask gives up waiting; None while its letter has not been accepted.
+
+    An out-of-office note extends it, to the end of the stated day of return and by LONGEST_ABSENCE at most.
+    """
+    if sent.accepted_at is None:
+        return None
+    gives_up = step.timeout.after(sent.accepted_at, facts.calendar)
+    back_on = facts.back_on.get(step.id)
+    if back_on is None:
+        return gives_up
+    back_at = facts.calendar.instant(back_on + timedelta(days=1), time(0))
+    return max(gives_up, min(back_at, gives_up + LONGEST_ABSENCE))
 
 
 def _ask_result(step: Ask, facts: Facts, now: datetime) -> AskResult:
@@ -137,28 +165,34 @@ def _ask_result(step: Ask, facts: Facts, now: datetime) -> AskResult:
     if sent.state in NOT_SENT:
         return AskResult(not_asked=sent.reason or sent.state.value)
     gives_up = timeout_at(step, sent, facts)
-    in_time = (r for r in facts.responses if r.step == step.id and not r.provisional)
-    said = next((r for r in in_time if gives_up is None or r.at < gives_up), None)
-    return AskResult(response=said, timed_out=said is None and gives_up is not None and now >= gives_up)
+    confirmed = [r for r in facts.responses if r.step == step.id and not r.provisional]
+    in_time = [r for r in confirmed if gives_up is None or r.at < gives_up]
+    if in_time:
+        return AskResult(response=combined(in_time))
+    return AskResult(timed_out=gives_up is not None and now >= gives_up)
 
 
 def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: datetime) -> tuple[str, Event] | None:
     """Return the outcome and the event that takes the enrollment out, or None."""
+    own_order = facts.order.id if facts.order else None
     for event in facts.events:
-        if event.id == enrollment.trigger_event_id or event.occurred_at < enrollment.entered_at:
+        told_again = event.kind == workflow.trigger.event and event.order_id == own_order
+        if event.id == enrollment.trigger_event_id or told_again or event.occurred_at < enrollment.entered_at:
             continue
-        for way_out in workflow.exits:
-            if way_out.event != event.kind:
-                continue
-            if (
-                event.kind == EventKind.ORDER_REFUNDED
-                and way_out not in workflow.exit_on
-                and not event.data.get("full")
+        for way_out in workflow.exit_on:
+            if way_out.event == event.kind and (
+                way_out.where is None or way_out.where(_event_names(workflow, facts, event, now))
             ):
-                continue
-            if way_out.where is None or way_out.where(_event_names(workflow, facts, event, now)):
                 return way_out.label or event.kind, event
+        if event.order_id in {None, own_order} and (outcome := _implied_exit(event)):
+            return outcome, event
     return None
+
+
+def _implied_exit(event: Event) -> str | None:
+    if event.kind == EventKind.ORDER_REFUNDED and not event.data.get("full"):
+        return None
+    return IMPLIED_EXITS.get(event.kind)
 
 
 def _event_names(workflow: Workflow, facts: Facts, event: Event, now: datetime) -> dict[str, object]:
@@ -179,14 +213,15 @@ class _Walk:
         position = enrollment.position
         if found := find_exit(self.workflow, enrollment, self.facts, now=self.now):
             outcome, event = found
-            return self._ended(position.step, _End(Action.EXIT, outcome, event.occurred_at), event=event.kind)
+            end = _End(Action.EXIT, outcome, max(event.occurred_at, position.since))
+            return self._ended(position.step, end, event=event.kind)
         step_id, since, phase = position.step, position.since, position.phase
         while step_id is not None:  # steps only run forward, so this ends
             step = self.workflow.step(step_id)
             assert step is not None, f"{step_id} is not in the pinned version"
             match self._move(step, since, phase):
                 case _Go(to, at):
-                    step_id, since, phase = to, at, Phase.BEFORE
+                    step_id, since, phase = to, max(at, since), Phase.BEFORE
                 case _Sleep(phase, wake_at):
                     return self._decision(Position(step_id, phase, since), wake_at=wake_at)
                 case _End() as end:
@@ -247,7 +282,7 @@ class _Walk:
         if step.until_field is not None:
             day = value_at(self._names(), step.until_field)
             if isinstance(day, datetime):
-                return max(day, since)
+                return day
             self.notes.append(Note(step.id, "skipped", f"{step.until_field} is not set"))
             return since
         over = step.duration.after(since, self.facts.calendar)
@@ -283,10 +318,10 @@ class _Walk:
             self.effects.append(CancelMessages(step.id, 1))
         ended_at = result.response.at if result.response else gives_up
         assert ended_at is not None
-        return _Go(onward, max(ended_at, sent.accepted_at or ended_at))
+        return _Go(onward, ended_at)
 
     def _not_asked(self, step: Ask, reason: str, at: datetime, onward: str | None) -> _Move:
-        if any(_reads_not_asked(later) for later in self._until_next_ask(onward)):
+        if any(_reads_not_asked(later, step.id) for later in self._until_next_ask(onward)):
             return _Go(onward, at)
         return _End(Action.COMPLETE, NEVER_ASKED + reason, at)
 
@@ -322,8 +357,9 @@ class _Walk:
         return onward
 
 
-def _reads_not_asked(step: Step) -> bool:
-    return isinstance(step, Branch) and any(case.when and "not_asked" in case.when.names for case in step.cases)
+def _reads_not_asked(step: Step, ask: str) -> bool:
+    wanted = {"not_asked", f"asks.{ask}.not_asked"}
+    return isinstance(step, Branch) and any(case.when and wanted.intersection(case.when.names) for case in step.cases)
 
 
 def value_at(known: Mapping[str, object], dotted: str) -> object:

@@ -31,7 +31,7 @@ ORDER_EVENTS = frozenset(kind for kind in EventKind if kind.value.startswith("or
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened; ``order`` is the external number of the order it concerns, if any."""
+    """One thing that happened; ``order_id`` is the order it concerns, if any."""
 
     id: int
     kind: str

@@ -6,7 +6,7 @@ Everything a decision may look at, and the names under which conditions and lett
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from followup.core.customer import Customer
@@ -51,6 +51,7 @@ ORDER = {
     "status": "text",
     "note": "text?",
 }
+SENDER = {"name": "text", "first_name": "text", "email": "text"}
 # name -> type; "?" may be absent, a dict has fields, a list holds what it lists, "*" is any key
 NAMES: Mapping[str, object] = {
     "customer": {
@@ -74,7 +75,7 @@ NAMES: Mapping[str, object] = {
     "asks": {"*": ASK},
     "answers": {"*": "text?"},
     "last_reply": "text?",
-    "sender": {"name": "text", "first_name": "text", "email": "text"},
+    "sender": SENDER,
     "today": "date",
     "shop": {"name": "text", "url": "text?", "postal_address": "text"},
 }
@@ -92,6 +93,7 @@ class Sent:
     due_at: datetime | None
     accepted_at: datetime | None = None
     reason: str | None = None  # why it was not sent
+    token: str | None = None  # names the attempt; in its Message-ID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,7 @@ class Facts:
     answers: Mapping[str, str] = field(default_factory=dict)
     last_reply: str | None = None
     orders: Mapping[int, Order] = field(default_factory=dict)  # those that ``events`` speak of
+    back_on: Mapping[str, date] = field(default_factory=dict)  # by step: the return an out-of-office note gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,9 @@ class AskResult:
             "no_reply": self.timed_out,
             "not_asked": self.not_asked,
         }
+
+
+_NO_ORDER: Mapping[str, object] = {field: [] if field in {"categories", "items"} else None for field in ORDER}
 
 
 def _amount(cents: int | None) -> Decimal | None:
@@ -189,13 +195,13 @@ def names(facts: Facts, asks: Mapping[str, AskResult], latest: str | None, *, no
     sender = facts.sender
     return {
         "customer": _customer_names(facts.customer),
-        "order": order_names(order, now) if order else {},
+        "order": order_names(order, now) if order else _NO_ORDER,
         "item": _item_names(order.main_item if order else None),
         **(asks.get(latest or "") or AskResult()).names(),
         "asks": {step: result.names() for step, result in asks.items()},
         "answers": dict(facts.answers),
         "last_reply": facts.last_reply,
-        "sender": {field: getattr(sender, field) for field in ("name", "first_name", "email")} if sender else {},
+        "sender": {field: getattr(sender, field, None) for field in SENDER},
         "today": facts.calendar.local(now).date(),
         "shop": {
             "name": facts.shop.name,

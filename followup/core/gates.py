@@ -156,7 +156,7 @@ def condition(candidate: Candidate, now: datetime) -> Verdict | None:
     step = candidate.workflow.step(candidate.step)
     if step is None or step.when is None:
         return None
-    known = names_for(candidate.workflow, candidate.facts, now=now)
+    known = names_for(candidate.workflow, candidate.facts, now=now, before=candidate.step)
     if step.when(known):
         return None
     values = values_of(step.when, known)
@@ -193,7 +193,7 @@ def cap(candidate: Candidate, now: datetime) -> Verdict | None:
         "span_hours": rule.span / timedelta(hours=1),
         "last": counted[-1],
     }
-    reason = f"{len(counted)} of {rule.count} letters in the last {days(rule.span)}"
+    reason = f"{len(counted)} of {rule.count} letters in the last {_in_words(rule.span)}"
     if rule.skip:
         return Verdict(VerdictKind.SKIP, "cap", reason, values)
     return Verdict(VerdictKind.POSTPONE, "cap", reason, values, until=counted[-rule.count] + rule.span)
@@ -216,7 +216,7 @@ def window(candidate: Candidate, now: datetime) -> Verdict | None:
     return Verdict(VerdictKind.POSTPONE, "window", "outside the send window", values, until=opens)
 
 
-def days(span: timedelta) -> str:
+def _in_words(span: timedelta) -> str:
     """Return *span* in the unit a person would use."""
     if span % timedelta(days=1):
         return f"{span / timedelta(hours=1):g} hours"

@@ -91,6 +91,12 @@ def moved(state: MessageState, action: Action) -> MessageState:
         raise IllegalTransition(f"a message that is {state.value} cannot {action.value}") from None
 
 
+def goal(action: Action) -> MessageState:
+    """Return the one state that *action* leads to, from wherever it is legal."""
+    (state,) = {moved_to for (_, taken), moved_to in TRANSITIONS.items() if taken is action}
+    return state
+
+
 def sources(action: Action) -> tuple[MessageState, ...]:
     """Return every state from which *action* is legal: the WHERE of the update that takes it."""
     return tuple(state for state, taken in TRANSITIONS if taken is action)

@@ -1,8 +1,8 @@
 """Questions, answers and replies as values; matching what someone wrote to the answers we offered."""
 
-import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -25,6 +25,16 @@ class MailKind(StrEnum):
     COMPLAINT = "complaint"  # a feedback report (RFC 5965)
     LIST = "list"  # newsletters and mailing lists
     UNSUBSCRIBE = "unsubscribe"  # a mail to our own List-Unsubscribe address
+
+
+class InboundState(StrEnum):
+    """How far a raw mail has come."""
+
+    RECEIVED = "received"  # committed, not yet worked on
+    PROCESSED = "processed"  # on someone's record
+    UNMATCHED = "unmatched"  # we cannot tell whose it is; a person has to look
+    IGNORED = "ignored"  # a second copy of a mail that is on the record already
+    FAILED = "failed"  # reading it failed; kept, and tried again on demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +77,34 @@ class Response:
     provisional: bool = False
 
 
-_FILLER = re.compile(r"[^\w]+")
+def combined(responses: Sequence[Response]) -> Response:
+    """
+    Return what several responses to one question (oldest first, at least one) amount to.
+
+    It counts from the first; a changed mind overwrites: the last choice and the last words stand.
+    """
+    first = responses[0]
+    chosen = next((r for r in reversed(responses) if r.answer is not None), first)
+    worded = next((r for r in reversed(responses) if r.text is not None), first)
+    return replace(
+        first,
+        answer=chosen.answer,
+        label=chosen.label,
+        text=worded.text,
+        sentiment=worded.sentiment,
+        intent=worded.intent,
+        language=worded.language,
+    )
 
 
 def _plain(text: str) -> str:
-    """Fold case, width, punctuation and space, so that "Yes – all good!" equals "yes all good"."""
-    return " ".join(_FILLER.sub(" ", unicodedata.normalize("NFKC", text).casefold()).split())
+    """
+    Fold case, width, punctuation and space, so that "Yes – all good!" equals "yes all good".
+
+    Letters, marks and numbers stay: in many scripts a mark is a vowel, and two words differ by it alone.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded).split())
 
 
 def matching_choice(text: str, question: Question) -> Choice | None:

@@ -32,7 +32,7 @@ class Calendar:
 
     def instant(self, day: date, wall: time) -> datetime:
         """Return the UTC instant at which the wall clock shows *wall* on *day*; see the module for DST."""
-        return datetime.combine(day, wall, tzinfo=self.zone).astimezone(UTC)
+        return datetime.combine(day, wall.replace(fold=0), tzinfo=self.zone).astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,11 @@ def next_day(day: date, wanted: Callable[[date], bool]) -> date:
 
 
 def next_wall_time(start: datetime, wall: time, calendar: Calendar) -> datetime:
-    """Return the first instant at or after *start* (aware) when the customer's wall clock shows *wall*."""
+    """
+    Return the next instant at or after *start* (aware) when the customer's wall clock shows *wall*.
+
+    Of a time that occurs twice only the first counts; see the module for one that is skipped.
+    """
     day = calendar.local(start).date()
     moment = calendar.instant(day, wall)
     return moment if moment >= start else calendar.instant(day + DAY, wall)

@@ -116,14 +116,14 @@ class Exit:
     label: str | None = None
 
 
-IMPLIED_EXITS = (
-    Exit("customer.unsubscribed", label="unsubscribed"),
-    Exit("message.bounced", label="bounced"),
-    Exit("message.complained", label="complained"),
-    Exit("customer.erased", label="erased"),
-    Exit("order.cancelled", label="order cancelled"),
-    Exit("order.refunded", label="order refunded"),  # fully; decide() looks at the event's data
-)
+IMPLIED_EXITS: Mapping[str, str] = {  # event: outcome; of orders, only the run's own
+    "customer.unsubscribed": "unsubscribed",
+    "message.bounced": "bounced",
+    "message.complained": "complained",
+    "customer.erased": "erased",
+    "order.cancelled": "order cancelled",
+    "order.refunded": "order refunded",  # fully; decide() looks at the event's data
+}
 
 
 class Per(StrEnum):
@@ -181,7 +181,8 @@ class Workflow:
         places: dict[str, tuple[Step, str | None]] = {}
 
         def visit(steps: tuple[Step, ...], after: str | None) -> None:
-            for step, following in zip(steps, [*(s.id for s in steps[1:]), after], strict=True):
+            followers = [*(step.id for step in steps[1:]), after]
+            for step, following in zip(steps, followers, strict=False):  # an empty list has one too many
                 places[step.id] = (step, following)
                 if isinstance(step, Branch):
                     for case in step.cases:
@@ -206,8 +207,3 @@ class Workflow:
     def following(self, step_id: str) -> str | None:
         """Return the id of what comes after *step_id* at its level or above; None at the end."""
         return self._places[step_id][1]
-
-    @property
-    def exits(self) -> tuple[Exit, ...]:
-        """Return the file's own exits, then the implied ones, never the event that starts a run."""
-        return tuple(x for x in self.exit_on + IMPLIED_EXITS if x.event != self.trigger.event)
