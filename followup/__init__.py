@@ -1,1 +1,3 @@
 """Follow up with customers after they buy: ask, listen, remember."""
+
+__version__ = "0.1.0"

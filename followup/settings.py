@@ -1,0 +1,219 @@
+"""Every setting, read once at start from the environment and the project's ``.env``."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from followup.errors import ConfigurationError
+
+DEVELOPMENT_KEY = "development-only-not-a-secret"
+
+
+class Mode(StrEnum):
+    TEST = "test"  # nothing reaches a stranger
+    LIVE = "live"
+
+
+class TransportKind(StrEnum):
+    OUTBOX = "outbox"
+    SMTP = "smtp"
+    SENDGRID = "sendgrid"
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"  # text on a terminal, JSON elsewhere
+    TEXT = "text"
+    JSON = "json"
+
+
+class Settings(BaseSettings):
+    """
+    The settings of one process.
+
+    ``DATABASE_URL``, ``REDIS_URL``, ``PORT`` and ``SENDGRID_API_KEY`` go by the names platforms give
+    them; the rest are ``FOLLOWUP_`` plus the field in capitals. An empty value counts as not set.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="FOLLOWUP_", env_ignore_empty=True, extra="ignore", frozen=True, env_file_encoding="utf-8"
+    )
+
+    project: Path = Field(default=Path(), description="the folder with workflows/ and templates/")
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="postgresql://… or sqlite:///FILE; default: followup.db in the project",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("REDIS_URL", "redis_url"),
+        description="hints between processes; without it one process does everything",
+    )
+    port: int = Field(default=8000, validation_alias=AliasChoices("PORT", "port"), description="of the web process")
+    sendgrid_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SENDGRID_API_KEY", "sendgrid_api_key"),
+        description="for the sendgrid transport",
+    )
+    mode: Mode = Field(default=Mode.TEST, description="test: nothing reaches a stranger; live: letters go out")
+    transport: TransportKind = Field(default=TransportKind.OUTBOX, description="outbox, smtp or sendgrid")
+    outbox: Path = Field(default=Path("outbox"), description="folder for .eml files, relative to the project")
+    test_inbox: str | None = Field(default=None, description="where letters go in test mode")
+    public_url: str = Field(default="http://localhost:8000", description="where customers' links lead")
+    reply_domain: str = Field(default="reply.localhost", description="domain whose mail reaches us, for Reply-To")
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(SecretStr(DEVELOPMENT_KEY),), description="sign addresses and links; newest first, comma-separated"
+    )
+    suppression_key: SecretStr = Field(
+        default=SecretStr(DEVELOPMENT_KEY), description="hashes suppressed addresses; must never change"
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: LogFormat = Field(default=LogFormat.AUTO, description="auto, text or json")
+
+    @field_validator("secret_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("starts with https:// (or http:// on your own machine)")
+        return value.rstrip("/")
+
+    @field_validator("reply_domain")
+    @classmethod
+    def _check_domain(cls, value: str) -> str:
+        if "@" in value or "/" in value or not value.strip("."):
+            raise ValueError("is a bare domain, such as reply.shop.example")
+        return value.strip().strip(".").lower()
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, value: str) -> str:
+        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("is DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @model_validator(mode="after")
+    def _need_secrets_when_live(self) -> "Settings":
+        if self.mode is Mode.LIVE:
+            for name in ("secret_keys", "suppression_key"):
+                if DEVELOPMENT_KEY in _plain(getattr(self, name)):
+                    raise ValueError(f"FOLLOWUP_{name.upper()} must be set to a secret of your own in live mode")
+        return self
+
+    @property
+    def database(self) -> str:
+        """Return the database URL in the form SQLAlchemy takes, with the driver we ship."""
+        url = self.database_url.get_secret_value()
+        if not url:
+            return f"sqlite:///{(self.project / 'followup.db').absolute()}"
+        for scheme in ("postgres://", "postgresql://"):
+            if url.startswith(scheme):
+                return "postgresql+psycopg://" + url.removeprefix(scheme)
+        return url
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the signing keys, newest first."""
+        return _plain(self.secret_keys)
+
+    @property
+    def outbox_folder(self) -> Path:
+        return self.project / self.outbox
+
+
+def _plain(secret: SecretStr | tuple[SecretStr, ...]) -> tuple[str, ...]:
+    return tuple(s.get_secret_value() for s in (secret if isinstance(secret, tuple) else (secret,)))
+
+
+def variable(field: str) -> str:
+    """Return the environment variable that sets *field*."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"FOLLOWUP_{field.upper()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A setting as ``followup config`` shows it; secrets are masked."""
+
+    variable: str
+    shown: str
+    is_set: bool
+    what: str
+
+
+def described(settings: Settings) -> list[Described]:
+    """Return every setting with its variable, its value and what it is for."""
+    return [
+        Described(
+            variable=variable(field),
+            shown=_shown(getattr(settings, field)),
+            is_set=field in settings.model_fields_set,
+            what=about.description or "",
+        )
+        for field, about in Settings.model_fields.items()
+    ]
+
+
+def _shown(value: object) -> str:
+    """Return *value* for people: secrets as dots, the password of a URL as well."""
+    match value:
+        case SecretStr():
+            return _masked_url(value.get_secret_value())
+        case tuple():
+            return ", ".join("••••" for _ in value)
+        case StrEnum():
+            return value.value
+        case None:
+            return "–"
+    return str(value)
+
+
+def _masked_url(secret: str) -> str:
+    """Return a URL without its password, and dots for any other secret."""
+    parts = urlsplit(secret) if "://" in secret else None
+    if parts is None:
+        return "••••" if secret else "–"
+    host = parts.netloc.rpartition("@")[2]
+    user = (parts.username or "") + (":••••" if parts.password else "")
+    return f"{parts.scheme}://{user}{'@' if user else ''}{host}{parts.path}"
+
+
+class _Whereabouts(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="FOLLOWUP_", env_ignore_empty=True, extra="ignore")
+    project: Path = Path()
+
+
+def load(**overrides: Any) -> Settings:
+    """
+    Read the settings; *overrides* (by field name) win over ``.env`` and environment.
+
+    Raises:
+        ConfigurationError: a value is wrong; the message names the variable.
+    """
+    try:
+        project = Path(overrides.get("project") or _Whereabouts().project)
+        env_file = project / ".env"
+        return Settings(_env_file=env_file if env_file.is_file() else None, **{**overrides, "project": project})
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise ConfigurationError(_explain(error), hint="followup config lists every setting") from error
+
+
+def _explain(error: ValidationError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f".env is not UTF-8 text: {error}"
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        field = str(problem["loc"][0]) if problem["loc"] else ""
+        known = field.lower() if field.lower() in Settings.model_fields else ""
+        lines.append(f"{variable(known) if known else field} {message}".strip())
+    return "; ".join(lines)
