@@ -1,0 +1,1 @@
+"""Mail out: building a letter as a mail, and the transports that take it."""
