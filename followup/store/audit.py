@@ -1,0 +1,13 @@
+"""The audit trail: what operators did, and when."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, insert
+
+from followup.store.schema import audit
+
+
+def add(conn: Connection, action: str, data: Mapping[str, object], *, now: datetime) -> None:
+    """Record an operator's action."""
+    conn.execute(insert(audit), [{"at": now, "action": action, "data": dict(data)}])

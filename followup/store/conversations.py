@@ -1,0 +1,71 @@
+"""Conversations: who waits for whom."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from followup.store.schema import conversations, customers
+from followup.store.types import insert_new
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A customer who waits for an answer from us."""
+
+    customer_id: int
+    email: str | None
+    timezone: str | None
+    owner: str
+    waiting_since: datetime
+
+
+def customer_wrote(conn: Connection, customer_id: int, owner: str, *, at: datetime) -> bool:
+    """Note that the customer waits for us since *at*; return whether that opened a conversation."""
+    row = {"customer_id": customer_id, "owner": owner, "opened_at": at, "waiting_since": at}
+    if insert_new(conn, conversations, [row], conversations.c.id):
+        return True
+    open_ = update(conversations).where(_open(customer_id), conversations.c.waiting_since.is_(None))
+    conn.execute(open_.values(waiting_since=at))
+    return False
+
+
+def close(conn: Connection, customer_id: int, *, at: datetime) -> int | None:
+    """Close the customer's conversation; return its id, or None when none was open."""
+    closed = update(conversations).where(_open(customer_id)).values(closed_at=at, waiting_since=None)
+    conversation_id: int | None = conn.scalar(closed.returning(conversations.c.id))
+    return conversation_id
+
+
+def _open(customer_id: int) -> ColumnElement[bool]:
+    return (conversations.c.customer_id == customer_id) & conversations.c.closed_at.is_(None)
+
+
+def waiting_since(conn: Connection, customer_ids: Collection[int]) -> dict[int, datetime]:
+    """Return by customer since when they have been waiting for us."""
+    wanted = select(conversations.c.customer_id, conversations.c.waiting_since).where(
+        conversations.c.customer_id.in_(list(customer_ids)),
+        conversations.c.closed_at.is_(None),
+        conversations.c.waiting_since.is_not(None),
+    )
+    return {row.customer_id: row.waiting_since for row in conn.execute(wanted)}
+
+
+def waiting(conn: Connection, *, limit: int) -> list[Waiting]:
+    """Return who waits for us, longest first."""
+    wanted = (
+        select(conversations, customers.c.email, customers.c.timezone)
+        .join(customers, customers.c.id == conversations.c.customer_id)
+        .where(conversations.c.closed_at.is_(None), conversations.c.waiting_since.is_not(None))
+        .order_by(conversations.c.waiting_since, conversations.c.id)
+    )
+    return [
+        Waiting(row.customer_id, row.email, row.timezone, row.owner, row.waiting_since)
+        for row in conn.execute(wanted.limit(limit))
+    ]
+
+
+def count_waiting(conn: Connection) -> int:
+    wanted = conversations.c.closed_at.is_(None) & conversations.c.waiting_since.is_not(None)
+    return conn.scalar(select(func.count()).select_from(conversations).where(wanted)) or 0

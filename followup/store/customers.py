@@ -1,0 +1,154 @@
+"""Customers: one row per address."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from followup.core.customer import ConsentBasis, Customer, CustomerReport
+from followup.core.order import VOID
+from followup.store.schema import customers, orders
+from followup.store.types import insert
+
+REPORTED = (
+    "email",
+    "external_id",
+    "first_name",
+    "last_name",
+    "language",
+    "country",
+    "region",
+    "city",
+    "timezone",
+    "consent_basis",
+)  # what the shop tells us and may change
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """Ids by key, and which keys were new or changed."""
+
+    ids: dict[Any, int]
+    added: set[Any]
+    changed: set[Any]
+
+
+def upsert(conn: Connection, reports: Sequence[CustomerReport], *, as_of: datetime) -> Upserted:
+    """
+    Write what the shop says of each customer (each address once); an older report changes nothing.
+
+    Returns:
+        keys are normalised addresses.
+    """
+    by_address = {report.address: report for report in reports}
+    known = {row.address: row for row in conn.execute(_by_address(by_address))}
+    added = set(by_address) - set(known)
+    changed = {
+        address
+        for address, row in known.items()
+        if row.as_of <= as_of and any(getattr(row, name) != getattr(by_address[address], name) for name in REPORTED)
+    }
+    rows = [_row(by_address[address], as_of) for address in by_address if address in added | changed]
+    if rows:
+        statement = insert(conn, customers)
+        statement = statement.on_conflict_do_update(
+            index_elements=[customers.c.address],
+            set_={name: statement.excluded[name] for name in (*REPORTED, "as_of")},
+            where=customers.c.as_of <= statement.excluded.as_of,
+        )
+        conn.execute(statement, rows)
+    ids = {row.address: row.id for row in conn.execute(_by_address(by_address))}
+    return Upserted(ids, added, changed)
+
+
+def _by_address(addresses: Collection[str]) -> Select[Any]:
+    return select(customers).where(customers.c.address.in_(list(addresses)))
+
+
+def _row(report: CustomerReport, as_of: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(report, name) for name in REPORTED}
+    since = as_of if report.consent_basis is ConsentBasis.OPT_IN else None
+    return row | {
+        "address": report.address,
+        "consent_since": since,
+        "tags": [],
+        "remembered": {},
+        "as_of": as_of,
+        "created_at": as_of,
+    }
+
+
+def lock(conn: Connection, ids: Collection[int]) -> None:
+    """Wait for, and hold, the rows of *ids* until the transaction ends (SQLite holds the whole database)."""
+    conn.execute(select(customers.c.id).where(customers.c.id.in_(list(ids))).order_by(customers.c.id).with_for_update())
+
+
+def lock_free(conn: Connection, ids: Collection[int]) -> set[int]:
+    """Hold those rows of *ids* that nobody else holds, without waiting; return their ids."""
+    wanted = select(customers.c.id).where(customers.c.id.in_(list(ids))).order_by(customers.c.id)
+    return set(conn.scalars(wanted.with_for_update(skip_locked=True)))
+
+
+def load(conn: Connection, ids: Collection[int], *, now: datetime) -> dict[int, Customer]:
+    """Return the customers by id, with what their orders up to *now* amount to."""
+    bought = (
+        select(
+            orders.c.customer_id,
+            func.count().label("order_count"),
+            func.min(orders.c.placed_at).label("first_order_at"),
+            func.max(orders.c.placed_at).label("last_order_at"),
+            func.sum(orders.c.total_cents).label("total_spent_cents"),
+        )
+        .where(orders.c.customer_id.in_(list(ids)), orders.c.placed_at <= now, orders.c.status.not_in(list(VOID)))
+        .group_by(orders.c.customer_id)
+    )
+    sums = {row.customer_id: row for row in conn.execute(bought)}
+    rows = conn.execute(select(customers).where(customers.c.id.in_(list(ids))))
+    return {row.id: _customer(row, sums.get(row.id)) for row in rows}
+
+
+def _customer(row: Row[Any], bought: Row[Any] | None) -> Customer:
+    return Customer(
+        id=row.id,
+        email=row.email or "",
+        first_name=row.first_name,
+        last_name=row.last_name,
+        language=row.language,
+        country=row.country,
+        region=row.region,
+        timezone=row.timezone,
+        consent_basis=ConsentBasis(row.consent_basis),
+        tags=tuple(row.tags),
+        remembered=row.remembered,
+        order_count=bought.order_count if bought else 0,
+        first_order_at=bought.first_order_at if bought else None,
+        last_order_at=bought.last_order_at if bought else None,
+        total_spent_cents=int(bought.total_spent_cents) if bought else 0,
+    )
+
+
+def id_of_address(conn: Connection, address: str) -> int | None:
+    """Return the id of the customer with the normalised *address*."""
+    return conn.scalar(select(customers.c.id).where(customers.c.address == address))
+
+
+def address_of(conn: Connection, customer_id: int) -> str | None:
+    """Return the normalised address of a customer; None after erasure."""
+    return conn.scalar(select(customers.c.address).where(customers.c.id == customer_id))
+
+
+def language_of(conn: Connection, customer_id: int) -> str | None:
+    """Return the language tag of a customer."""
+    return conn.scalar(select(customers.c.language).where(customers.c.id == customer_id))
+
+
+def addresses(conn: Connection, *, limit: int = 10_000) -> list[str]:
+    """Return normalised addresses, oldest customers first, for did-you-mean."""
+    wanted = select(customers.c.address).where(customers.c.address.is_not(None)).order_by(customers.c.id)
+    return list(conn.scalars(wanted.limit(limit)))
+
+
+def count(conn: Connection) -> int:
+    return conn.scalar(select(func.count()).select_from(customers)) or 0

@@ -1,0 +1,114 @@
+"""Connections and transactions, the same to their callers on SQLite and PostgreSQL."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from followup.errors import ConfigurationError, TemporaryError
+
+BUSY_TIMEOUT_MS = 15_000
+_AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
+
+def make_engine(url: str) -> Engine:
+    """
+    Return an engine for *url*; nothing connects yet.
+
+    Raises:
+        ConfigurationError: the URL is not one, or names a database we do not speak.
+    """
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ConfigurationError(
+            f"DATABASE_URL starts with {url.split(':', maxsplit=1)[0]!r}, which is no database followup speaks",
+            hint="Use postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE",
+        )
+    try:
+        if url.startswith("sqlite"):
+            engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        return create_engine(url, pool_size=4, max_overflow=0, pool_pre_ping=True, pool_recycle=300)
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise ConfigurationError(f"DATABASE_URL cannot be read: {error}") from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    """
+    Begin so that a transaction which will write never has to upgrade a read lock.
+
+    A deferred transaction that reads first and writes later fails with "database is locked" as soon
+    as another one wrote in between; BEGIN IMMEDIATE waits its turn instead.
+    """
+    options = conn.get_execution_options()
+    synchronous = "FULL" if options.get("followup_durable") else "NORMAL"
+    if conn.info.get("synchronous") != synchronous:
+        conn.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+        conn.info["synchronous"] = synchronous
+    conn.exec_driver_sql("BEGIN" if options.get("followup_reading") else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Run one short transaction that may write."""
+    with _reachable(engine), engine.begin() as conn:
+        yield conn
+
+
+@contextmanager
+def durably(engine: Engine) -> Iterator[Connection]:
+    """
+    Run one short transaction whose commit survives a power cut.
+
+    For what must be known before the network is touched. SQLite otherwise commits to the write-ahead
+    log without waiting for the disk, which survives a killed process but not a dead machine.
+    """
+    with _reachable(engine), engine.connect().execution_options(followup_durable=True) as conn, conn.begin():
+        yield conn
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Run one read-only look at a consistent state, without waiting for writers."""
+    options = {"followup_reading": True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # type: ignore[dict-item]
+    with _reachable(engine), engine.connect().execution_options(**options) as conn, conn.begin():
+        yield conn
+
+
+@contextmanager
+def _reachable(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if not _passes(error):
+            raise
+        where = engine.url.render_as_string(hide_password=True)
+        raise TemporaryError(
+            f"the database {where} cannot be used: {str(error.orig).strip()}",
+            hint="Check DATABASE_URL and that the server runs; the same command can simply be repeated",
+        ) from error
+
+
+def _passes(error: OperationalError) -> bool:
+    """Tell a database that is away, busy or full from a statement it does not understand (SQLite: one class)."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in _AWAY

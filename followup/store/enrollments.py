@@ -1,0 +1,226 @@
+"""Enrollments: who stands where, and when to look again."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from followup.core.enrollment import Enrollment, EnrollmentState, Phase, Position
+from followup.store.schema import enrollments
+from followup.store.types import UTCDateTime, insert_new, real_now, unleased
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEnrollment:
+    """An entry into a workflow; (workflow, entry_key) never enters twice."""
+
+    workflow: str
+    version_id: int
+    customer_id: int
+    order_id: int | None
+    entry_key: str
+    trigger_event_id: int | None
+    entered_at: datetime
+    first_step: str | None
+    wake_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEnrollment:
+    """An enrollment and the rows it belongs to."""
+
+    enrollment: Enrollment
+    version_id: int
+    customer_id: int
+    order_id: int | None
+    rev: int
+    wake_at: datetime | None
+    ended_at: datetime | None
+    outcome: str | None
+
+    @property
+    def id(self) -> int:
+        return self.enrollment.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """Where an enrollment stands after a decision."""
+
+    id: int
+    rev: int
+    state: EnrollmentState
+    position: Position
+    wake_at: datetime | None
+    ended_at: datetime | None
+    outcome: str | None
+
+
+def add(conn: Connection, new: NewEnrollment) -> int | None:
+    """Enroll; return the id, or None when this entry key has entered already."""
+    row = {
+        "workflow": new.workflow,
+        "version_id": new.version_id,
+        "customer_id": new.customer_id,
+        "order_id": new.order_id,
+        "entry_key": new.entry_key,
+        "trigger_event_id": new.trigger_event_id,
+        "state": EnrollmentState.ACTIVE.value,
+        "step": new.first_step,
+        "phase": Phase.BEFORE.value,
+        "since": new.entered_at,
+        "entered_at": new.entered_at,
+        "wake_at": new.wake_at,
+    }
+    added = insert_new(conn, enrollments, [row], enrollments.c.id)
+    return added[0].id if added else None
+
+
+def lease_due(conn: Connection, *, now: datetime, seconds: int, limit: int) -> list[int]:
+    """Lease enrollments whose ``wake_at`` has come by *now* (business time), oldest first, for *seconds* real time."""
+    return sorted(conn.scalars(_lease_due(seconds, limit), {"now": now}))
+
+
+@cache
+def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
+    """Build the statement once: every worker runs it every few seconds."""
+    due = (
+        select(enrollments.c.id)
+        .where(enrollments.c.wake_at <= bindparam("now", type_=UTCDateTime()), unleased(enrollments.c.leased_until))
+        .order_by(enrollments.c.wake_at, enrollments.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    leased = update(enrollments).where(enrollments.c.id.in_(due)).values(leased_until=real_now(seconds))
+    return leased.returning(enrollments.c.id)
+
+
+def lock(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
+    """Wait for, hold and return the active enrollments among *ids*, by id."""
+    wanted = select(enrollments).where(enrollments.c.id.in_(list(ids)), enrollments.c.state == EnrollmentState.ACTIVE)
+    return [_stored(row) for row in conn.execute(wanted.order_by(enrollments.c.id).with_for_update())]
+
+
+def lock_free(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
+    """Hold and return those of *ids* that nobody else holds, without waiting, ended ones too."""
+    wanted = select(enrollments).where(enrollments.c.id.in_(list(ids))).order_by(enrollments.c.id)
+    return [_stored(row) for row in conn.execute(wanted.with_for_update(skip_locked=True))]
+
+
+def _stored(row: Row[Any]) -> StoredEnrollment:
+    return StoredEnrollment(
+        enrollment=Enrollment(
+            id=row.id,
+            workflow=row.workflow,
+            state=EnrollmentState(row.state),
+            entered_at=row.entered_at,
+            position=Position(row.step, Phase(row.phase), row.since),
+            trigger_event_id=row.trigger_event_id,
+        ),
+        version_id=row.version_id,
+        customer_id=row.customer_id,
+        order_id=row.order_id,
+        rev=row.rev,
+        wake_at=row.wake_at,
+        ended_at=row.ended_at,
+        outcome=row.outcome,
+    )
+
+
+def save(conn: Connection, moved: Sequence[Moved]) -> None:
+    """Write where each enrollment stands now, and give its lease back; the caller holds the rows."""
+    if not moved:
+        return
+    rows = [
+        {
+            "key": one.id,
+            "old_rev": one.rev,
+            "state": one.state.value,
+            "step": one.position.step,
+            "phase": one.position.phase.value,
+            "since": one.position.since,
+            "wake_at": one.wake_at,
+            "ended_at": one.ended_at,
+            "outcome": one.outcome,
+        }
+        for one in moved
+    ]
+    guarded = update(enrollments).where(
+        enrollments.c.id == bindparam("key"),
+        enrollments.c.rev == bindparam("old_rev"),
+        enrollments.c.state == EnrollmentState.ACTIVE.value,
+    )
+    changed = conn.execute(guarded.values(rev=enrollments.c.rev + 1, leased_until=None), rows).rowcount
+    assert changed == len(rows), f"{len(rows) - changed} enrollments moved while their rows were held"
+
+
+def wake(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
+    """Have active enrollments looked at by *at* (business time), or earlier if they already are to be."""
+    _wake(conn, enrollments.c.id.in_(list(ids)), at)
+
+
+def wake_for_event(conn: Connection, customer_id: int, order_id: int | None, *, at: datetime) -> None:
+    """Have every enrollment that an event of this customer (about this order, if any) concerns looked at."""
+    concerned = enrollments.c.customer_id == customer_id
+    if order_id is not None:
+        concerned &= or_(enrollments.c.order_id.is_(None), enrollments.c.order_id == order_id)
+    _wake(conn, concerned, at)
+
+
+def _wake(conn: Connection, which: Any, at: datetime) -> None:
+    later = or_(enrollments.c.wake_at.is_(None), enrollments.c.wake_at > at)
+    active = enrollments.c.state == EnrollmentState.ACTIVE.value
+    conn.execute(update(enrollments).where(which, active, later).values(wake_at=at))
+
+
+def free_leases(conn: Connection) -> None:
+    """Take back every lease, whoever holds it."""
+    conn.execute(update(enrollments).where(enrollments.c.leased_until.is_not(None)).values(leased_until=None))
+
+
+def next_wake(conn: Connection) -> datetime | None:
+    """Return the earliest ``wake_at`` there is."""
+    earliest: datetime | None = conn.scalar(_NEXT_WAKE)
+    return earliest
+
+
+_NEXT_WAKE = select(func.min(enrollments.c.wake_at)).where(enrollments.c.wake_at.is_not(None))
+
+
+def entered_before(conn: Connection, workflow: str, customer_id: int, *, other_than: str) -> bool:
+    """Tell whether the customer has ever been in *workflow*, but for the entry *other_than*."""
+    wanted = select(enrollments.c.id).where(
+        enrollments.c.workflow == workflow,
+        enrollments.c.customer_id == customer_id,
+        enrollments.c.entry_key != other_than,
+    )
+    return conn.scalar(wanted.limit(1)) is not None
+
+
+def of_order(conn: Connection, order_id: int) -> list[StoredEnrollment]:
+    """Return every enrollment about an order, oldest first."""
+    wanted = select(enrollments).where(enrollments.c.order_id == order_id).order_by(enrollments.c.id)
+    return [_stored(row) for row in conn.execute(wanted)]
+
+
+def by_id(conn: Connection, ids: Collection[int]) -> dict[int, StoredEnrollment]:
+    """Return enrollments by id, ended ones too."""
+    return {row.id: _stored(row) for row in conn.execute(select(enrollments).where(enrollments.c.id.in_(list(ids))))}
+
+
+def count_by_state(conn: Connection) -> dict[str, int]:
+    wanted = select(enrollments.c.state, func.count()).group_by(enrollments.c.state).order_by(enrollments.c.state)
+    return {state: number for state, number in conn.execute(wanted)}
+
+
+def count_by_workflow(conn: Connection) -> dict[str, dict[str, int]]:
+    """Return the number of enrollments by workflow and state."""
+    wanted = select(enrollments.c.workflow, enrollments.c.state, func.count())
+    counts: dict[str, dict[str, int]] = {}
+    for workflow, state, number in conn.execute(wanted.group_by(enrollments.c.workflow, enrollments.c.state)):
+        counts.setdefault(workflow, {})[state] = number
+    return counts

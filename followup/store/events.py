@@ -1,0 +1,82 @@
+"""The timeline: everything that happened to a customer, written once and never changed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from followup.core.events import Event
+from followup.store.schema import events
+from followup.store.types import insert_new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """One thing to put on the timeline; (source, external_id) makes its repetition a no-op."""
+
+    customer_id: int
+    kind: str
+    occurred_at: datetime
+    source: str
+    external_id: str
+    order_id: int | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it stands on the timeline."""
+
+    event: Event
+    customer_id: int
+
+
+def add(conn: Connection, new: Sequence[NewEvent], *, now: datetime) -> list[Recorded]:
+    """Write those of *new* that are not on the timeline yet; return them in order of occurrence."""
+    rows = [
+        {
+            "customer_id": event.customer_id,
+            "order_id": event.order_id,
+            "kind": event.kind,
+            "occurred_at": event.occurred_at,
+            "recorded_at": now,
+            "source": event.source,
+            "external_id": event.external_id,
+            "data": event.data,
+        }
+        for event in sorted(new, key=lambda event: event.occurred_at)  # stable: of one moment, as they were given
+    ]
+    written = [_recorded(row) for row in insert_new(conn, events, rows, events)]
+    return sorted(written, key=lambda one: (one.event.occurred_at, one.event.id))
+
+
+def _recorded(row: Row[Any]) -> Recorded:
+    event = Event(id=row.id, kind=row.kind, occurred_at=row.occurred_at, order_id=row.order_id, data=row.data)
+    return Recorded(event, row.customer_id)
+
+
+def of_customers(conn: Connection, customer_ids: Collection[int], kinds: Collection[str]) -> list[Recorded]:
+    """Return the events of these *kinds*, oldest first."""
+    wanted = select(events).where(events.c.customer_id.in_(list(customer_ids)), events.c.kind.in_(list(kinds)))
+    return [_recorded(row) for row in conn.execute(wanted.order_by(events.c.occurred_at, events.c.id))]
+
+
+def timeline(conn: Connection, customer_id: int) -> list[Event]:
+    """Return everything on one customer's record, oldest first."""
+    wanted = select(events).where(events.c.customer_id == customer_id).order_by(events.c.occurred_at, events.c.id)
+    return [_recorded(row).event for row in conn.execute(wanted)]
+
+
+def of_kind_since(conn: Connection, kind: str, since: datetime, until: datetime) -> list[Recorded]:
+    """Return the events of *kind* that occurred in [since, until], oldest first."""
+    wanted = select(events).where(events.c.kind == kind, events.c.occurred_at.between(since, until))
+    return [_recorded(row) for row in conn.execute(wanted.order_by(events.c.occurred_at, events.c.id))]
+
+
+def of_order(conn: Connection, order_id: int, kind: str) -> Recorded | None:
+    """Return the first event of *kind* about the order."""
+    wanted = select(events).where(events.c.order_id == order_id, events.c.kind == kind)
+    row = conn.execute(wanted.order_by(events.c.occurred_at, events.c.id).limit(1)).one_or_none()
+    return _recorded(row) if row else None

@@ -1,0 +1,1 @@
+"""Alembic migrations: forward only, run from empty on SQLite and PostgreSQL."""

@@ -1,0 +1,104 @@
+"""Orders: one row per order of a shop, the newest report wins."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, or_, select, tuple_
+
+from followup.core.order import Item, Order, OrderReport, OrderStatus
+from followup.store.customers import Upserted
+from followup.store.schema import orders
+from followup.store.types import insert
+
+MILESTONES = ("placed_at", "paid_at", "fulfilled_at", "promised_at", "delivered_at")
+REPORTED = ("number", "status", *MILESTONES, "total_cents", "currency", "is_gift", "note", "items")
+
+
+def upsert(conn: Connection, reports: Sequence[tuple[OrderReport, int]], *, as_of: datetime) -> Upserted:
+    """
+    Write each order (each key once) with the id of its customer; an older report changes nothing.
+
+    Returns:
+        keys are (source, external id).
+    """
+    rows = {report.key: _row(report, customer_id, as_of) for report, customer_id in reports}
+    known = {(row.source, row.external_id): row for row in conn.execute(_by_key(rows))}
+    added = set(rows) - set(known)
+    compared = (*REPORTED, "customer_id")
+    changed = {
+        key
+        for key, row in known.items()
+        if row.as_of <= as_of and any(getattr(row, name) != rows[key][name] for name in compared)
+    }
+    if written := [row for key, row in rows.items() if key in added | changed]:
+        statement = insert(conn, orders)
+        statement = statement.on_conflict_do_update(
+            index_elements=[orders.c.source, orders.c.external_id],
+            set_={name: statement.excluded[name] for name in (*compared, "as_of")},
+            where=orders.c.as_of <= statement.excluded.as_of,
+        )
+        conn.execute(statement, written)
+    ids = {(row.source, row.external_id): row.id for row in conn.execute(_by_key(rows))}
+    return Upserted(ids, added, changed)
+
+
+def _by_key(keys: Collection[tuple[str, str]]) -> Select[Any]:
+    return select(orders).where(tuple_(orders.c.source, orders.c.external_id).in_(list(keys)))
+
+
+def _row(report: OrderReport, customer_id: int, as_of: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(report, name) for name in REPORTED}
+    return row | {
+        "source": report.source,
+        "external_id": report.external_id,
+        "customer_id": customer_id,
+        "status": report.status.value,
+        "items": [asdict(item) for item in report.items],
+        "as_of": as_of,
+    }
+
+
+def load(conn: Connection, ids: Collection[int]) -> dict[int, Order]:
+    """Return the orders by id."""
+    return {row.id: _order(row) for row in conn.execute(select(orders).where(orders.c.id.in_(list(ids))))}
+
+
+def _order(row: Row[Any]) -> Order:
+    return Order(
+        id=row.id,
+        number=row.number,
+        status=OrderStatus(row.status),
+        **{name: getattr(row, name) for name in MILESTONES},
+        total_cents=row.total_cents,
+        currency=row.currency,
+        is_gift=row.is_gift,
+        note=row.note,
+        items=tuple(Item(**item) for item in row.items),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An order on the record and whose it is."""
+
+    order: Order
+    customer_id: int
+
+
+def find(conn: Connection, number: str) -> list[Found]:
+    """Return the orders that go by *number* (or by that id in their shop), oldest first."""
+    wanted = select(orders).where(or_(orders.c.number == number, orders.c.external_id == number))
+    return [
+        Found(_order(row), row.customer_id) for row in conn.execute(wanted.order_by(orders.c.placed_at, orders.c.id))
+    ]
+
+
+def numbers(conn: Connection, *, limit: int = 10_000) -> list[str]:
+    """Return order numbers, newest first, for did-you-mean."""
+    return list(conn.scalars(select(orders.c.number).order_by(orders.c.placed_at.desc(), orders.c.id).limit(limit)))
+
+
+def count(conn: Connection) -> int:
+    return conn.scalar(select(func.count()).select_from(orders)) or 0

@@ -1,0 +1,167 @@
+"""Replies and answers: what customers said, in their words and by one click."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, func, insert, select
+
+from followup.core.replies import MailKind, Response, Source
+from followup.store.schema import answers, customers, messages, replies
+from followup.store.types import insert_new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReply:
+    """A mail that is on someone's record; (customer_id, rfc_message_id) makes its repetition a no-op."""
+
+    customer_id: int
+    inbound_id: int
+    message_id: int | None
+    enrollment_id: int | None
+    rfc_message_id: str
+    kind: MailKind
+    from_address: str
+    subject: str | None
+    text: str
+    text_signed: str
+    returns_on: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAnswer:
+    """One of the offered answers, chosen by click or named in a reply."""
+
+    customer_id: int
+    message_id: int
+    enrollment_id: int
+    letter: str
+    step: str
+    answer: str
+    label: str
+    source: Source
+    at: datetime
+    reply_id: int | None = None
+    comment: str | None = None
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedReply:
+    """A reply as lists show it."""
+
+    received_at: datetime
+    email: str | None
+    timezone: str | None
+    kind: str
+    text: str
+    subject: str | None
+    workflow: str | None
+    question: str | None
+
+
+def add_reply(conn: Connection, new: NewReply) -> int | None:
+    """Write a reply; return its id, or None when this mail is on the record already."""
+    row = {name: getattr(new, name) for name in NewReply.__dataclass_fields__} | {"kind": new.kind.value}
+    added = insert_new(conn, replies, [row], replies.c.id)
+    return added[0].id if added else None
+
+
+def add_answer(conn: Connection, new: NewAnswer) -> None:
+    """Write an answer; earlier ones to the same question stay as history."""
+    row = {name: getattr(new, name) for name in NewAnswer.__dataclass_fields__} | {"source": new.source.value}
+    conn.execute(insert(answers), [row])
+
+
+def responses(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, list[Response]]:
+    """Return by enrollment what customers answered to its asks, oldest first: clicks, and mails by people."""
+    found: dict[int, list[tuple[datetime, int, Response]]] = {}
+    wanted = list(enrollment_ids)
+    named = {}
+    for row in conn.execute(select(answers).where(answers.c.enrollment_id.in_(wanted)).order_by(answers.c.id)):
+        if row.reply_id is not None:
+            named[row.reply_id] = row
+            continue
+        said = Response(
+            at=row.at,
+            step=row.step,
+            source=Source(row.source),
+            answer=row.answer,
+            label=row.label,
+            text=row.comment,
+            provisional=row.provisional,
+        )
+        found.setdefault(row.enrollment_id, []).append((row.at, row.id, said))
+    joined = select(replies, messages.c.step).join(messages, messages.c.id == replies.c.message_id)
+    human = joined.where(replies.c.enrollment_id.in_(wanted), replies.c.kind == MailKind.HUMAN.value)
+    for row in conn.execute(human.order_by(replies.c.id)):
+        choice = named.get(row.id)
+        said = Response(
+            at=row.received_at,
+            step=row.step,
+            source=Source.REPLY,
+            answer=choice.answer if choice else None,
+            label=choice.label if choice else None,
+            text=row.text,
+            sentiment=row.sentiment,
+            intent=row.intent,
+            language=row.language,
+        )
+        found.setdefault(row.enrollment_id, []).append((row.received_at, row.id, said))
+    return {key: [said for _, _, said in sorted(rows, key=lambda r: r[:2])] for key, rows in found.items()}
+
+
+def absences(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, dict[str, date]]:
+    """Return by enrollment and step the day of return that the first out-of-office note gave."""
+    found: dict[int, dict[str, date]] = {}
+    wanted = select(replies.c.enrollment_id, replies.c.returns_on, messages.c.step).join(
+        messages, messages.c.id == replies.c.message_id
+    )
+    wanted = wanted.where(replies.c.enrollment_id.in_(list(enrollment_ids)), replies.c.returns_on.is_not(None))
+    for row in conn.execute(wanted.order_by(replies.c.id)):
+        found.setdefault(row.enrollment_id, {}).setdefault(row.step, date.fromisoformat(row.returns_on))
+    return found
+
+
+def last_answers(conn: Connection, customer_ids: Collection[int]) -> dict[int, dict[str, str]]:
+    """Return by customer the last confirmed answer to each letter, in any workflow."""
+    found: dict[int, dict[str, str]] = {}
+    wanted = select(answers.c.customer_id, answers.c.letter, answers.c.answer).where(
+        answers.c.customer_id.in_(list(customer_ids)), answers.c.provisional.is_(False)
+    )
+    for row in conn.execute(wanted.order_by(answers.c.at, answers.c.id)):
+        found.setdefault(row.customer_id, {})[row.letter] = row.answer
+    return found
+
+
+def last_replies(conn: Connection, customer_ids: Collection[int]) -> dict[int, str]:
+    """Return by customer the words of their last mail."""
+    wanted = select(replies.c.customer_id, replies.c.text).where(
+        replies.c.customer_id.in_(list(customer_ids)), replies.c.kind == MailKind.HUMAN.value
+    )
+    return {row.customer_id: row.text for row in conn.execute(wanted.order_by(replies.c.received_at, replies.c.id))}
+
+
+def listed(conn: Connection, *, kind: str | None, limit: int) -> Sequence[ListedReply]:
+    """Return the newest replies first."""
+    wanted = (
+        select(replies, customers.c.email, customers.c.timezone, messages.c.workflow, messages.c.question)
+        .join(customers, customers.c.id == replies.c.customer_id)
+        .outerjoin(messages, messages.c.id == replies.c.message_id)
+    )
+    if kind is not None:
+        wanted = wanted.where(replies.c.kind == kind)
+    rows = conn.execute(wanted.order_by(replies.c.received_at.desc(), replies.c.id.desc()).limit(limit))
+    return [ListedReply(**{name: getattr(row, name) for name in ListedReply.__dataclass_fields__}) for row in rows]
+
+
+def count_by_kind(conn: Connection) -> dict[str, int]:
+    wanted = select(replies.c.kind, func.count()).group_by(replies.c.kind).order_by(replies.c.kind)
+    return {kind: number for kind, number in conn.execute(wanted)}
+
+
+def count_answers(conn: Connection) -> int:
+    """Return how many messages have a confirmed answer."""
+    confirmed = select(func.count(answers.c.message_id.distinct())).where(answers.c.provisional.is_(False))
+    return conn.scalar(confirmed) or 0

@@ -1,0 +1,323 @@
+"""The tables. The database repeats the rules of core: a CHECK on every state, a UNIQUE on every promise."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from followup.core.customer import ConsentBasis
+from followup.core.enrollment import EnrollmentState, Phase
+from followup.core.message import MessageState, Outcome, Purpose
+from followup.core.order import OrderStatus
+from followup.core.replies import InboundState, MailKind, Source
+from followup.store.types import Id, Json, UTCDateTime, one_of
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
+
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("address", Text, comment="normalised; NULL after erasure"),
+    Column("email", Text, comment="as the shop wrote it"),
+    Column("external_id", Text),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("language", Text, comment="BCP 47"),
+    Column("country", Text, comment="ISO 3166-1 alpha-2"),
+    Column("region", Text),
+    Column("city", Text),
+    Column("timezone", Text, comment="IANA, as the shop gave it"),
+    Column("consent_basis", Text, nullable=False),
+    Column("consent_since", UTCDateTime),
+    Column("tags", Json, nullable=False),
+    Column("remembered", Json, nullable=False),
+    Column("as_of", UTCDateTime, nullable=False, comment="when the shop reported it; the newest report wins"),
+    Column("created_at", UTCDateTime, nullable=False),
+    one_of("consent_basis", ConsentBasis),
+    UniqueConstraint("address"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("placed_at", UTCDateTime, nullable=False),
+    Column("paid_at", UTCDateTime),
+    Column("fulfilled_at", UTCDateTime),
+    Column("promised_at", UTCDateTime),
+    Column("delivered_at", UTCDateTime),
+    Column("total_cents", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("is_gift", Boolean, nullable=False),
+    Column("note", Text),
+    Column("items", Json, nullable=False),
+    Column("as_of", UTCDateTime, nullable=False, comment="when the shop reported it; the newest report wins"),
+    one_of("status", OrderStatus),
+    UniqueConstraint("source", "external_id"),
+    Index(None, "customer_id"),
+    Index(None, "number"),
+    Index(None, "placed_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("order_id", Id, ForeignKey("orders.id")),
+    Column("kind", Text, nullable=False),
+    Column("occurred_at", UTCDateTime, nullable=False),
+    Column("recorded_at", UTCDateTime, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text, nullable=False, comment="makes the same report of the same thing one row"),
+    Column("data", Json, nullable=False),
+    UniqueConstraint("source", "external_id"),
+    Index(None, "customer_id", "occurred_at"),
+    Index(None, "order_id"),
+)
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("files", Json, nullable=False, comment="path -> text, the whole folder"),
+    Column("applied_at", UTCDateTime, nullable=False, comment="the newest is what runs; applied again, it moves up"),
+    UniqueConstraint("hash"),
+)
+
+workflow_versions = Table(
+    "workflow_versions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("source", Text, nullable=False, comment="the YAML, to which enrollments are pinned"),
+    UniqueConstraint("name", "hash"),
+)
+
+enrollments = Table(
+    "enrollments",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workflow", Text, nullable=False),
+    Column("version_id", Id, ForeignKey("workflow_versions.id"), nullable=False),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("order_id", Id, ForeignKey("orders.id")),
+    Column("entry_key", Text, nullable=False),
+    Column("trigger_event_id", Id, ForeignKey("events.id")),
+    Column("state", Text, nullable=False),
+    Column("step", Text, comment="NULL once the run is over"),
+    Column("phase", Text, nullable=False),
+    Column("since", UTCDateTime, nullable=False, comment="business time at which it came to the step"),
+    Column("entered_at", UTCDateTime, nullable=False),
+    Column("wake_at", UTCDateTime, comment="when to look again; NULL: when something happens"),
+    Column("leased_until", UTCDateTime, comment="database time"),
+    Column("rev", Integer, nullable=False, server_default="0"),
+    Column("ended_at", UTCDateTime),
+    Column("outcome", Text),
+    one_of("state", EnrollmentState),
+    one_of("phase", Phase),
+    CheckConstraint("(state = 'active') = (ended_at IS NULL)", name="ended"),
+    CheckConstraint("state = 'active' OR wake_at IS NULL", name="asleep_when_ended"),
+    UniqueConstraint("workflow", "entry_key"),
+    Index(None, "customer_id"),
+    Index(None, "order_id"),
+    _partial("ix_enrollments_due", "wake_at", "id", where="wake_at IS NOT NULL"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("enrollment_id", Id, ForeignKey("enrollments.id"), nullable=False),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("order_id", Id, ForeignKey("orders.id")),
+    Column("workflow", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("round", Integer, nullable=False, comment="0 the ask or send, 1 its reminder"),
+    Column("letter", Text, nullable=False),
+    Column("letter_hash", Text),
+    Column("sender", Text, nullable=False, comment="key of the person in people.yaml"),
+    Column("purpose", Text, comment="of the letter as it was sent"),
+    Column("priority", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("first_due_at", UTCDateTime, nullable=False),
+    Column("due_at", UTCDateTime, comment="moves when a gate postpones; NULL while held"),
+    Column("not_after", UTCDateTime, comment="due_at plus max_late"),
+    Column("leased_until", UTCDateTime, comment="database time"),
+    Column("token", Text, comment="names the attempt; in the reply address and every link"),
+    Column("sending_at", UTCDateTime, comment="business time at which token and payload were committed"),
+    Column("payload", Json, comment="the mail as it goes to the transport"),
+    Column("subject", Text),
+    Column("question", Text, comment="as this customer read it"),
+    Column("accepted_at", UTCDateTime),
+    Column("provider_id", Text),
+    Column("outcome", Text, comment="what the provider reported since"),
+    Column("reason", Text, comment="why it is held, blocked, rejected, skipped, expired, cancelled or unknown"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    one_of("state", MessageState),
+    one_of("outcome", Outcome),
+    one_of("purpose", Purpose),
+    CheckConstraint("state <> 'due' OR due_at IS NOT NULL", name="due_has_time"),
+    CheckConstraint("state <> 'held' OR due_at IS NULL", name="held_has_no_time"),
+    CheckConstraint(
+        "state NOT IN ('sending', 'accepted', 'unknown') OR (token IS NOT NULL AND sending_at IS NOT NULL)",
+        name="sent_has_token",
+    ),
+    CheckConstraint("(state = 'accepted') = (accepted_at IS NOT NULL)", name="accepted_has_time"),
+    UniqueConstraint("enrollment_id", "step", "round"),
+    UniqueConstraint("token"),
+    Index(None, "customer_id", "accepted_at"),
+    _partial("ix_messages_due", "due_at", "id", where="state = 'due'"),
+    _partial("ix_messages_leased", "state", "leased_until", where="state IN ('claimed', 'sending')"),
+    _partial("ix_messages_blocked", "not_after", where="state = 'blocked'"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("order_id", Id, ForeignKey("orders.id")),
+    Column("enrollment_id", Id, ForeignKey("enrollments.id")),
+    Column("message_id", Id, ForeignKey("messages.id")),
+    Column("workflow", Text, nullable=False),
+    Column("step", Text),
+    Column("round", Integer),
+    Column("verdict", Text, nullable=False, comment="not_entered, skipped, held, postponed, expired, …"),
+    Column("gate", Text, comment="which gate objected, if it was one"),
+    Column("reason", Text, nullable=False),
+    Column("values", Json, nullable=False),
+    Column("until", UTCDateTime, comment="postponed until"),
+    Index(None, "enrollment_id"),
+    Index(None, "customer_id"),
+    Index(None, "order_id"),
+)
+
+inbound_mail = Table(
+    "inbound_mail",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("content_hash", Text, nullable=False, comment="SHA-256 of the raw bytes"),
+    Column("received_at", UTCDateTime, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False, comment="zlib"),
+    Column("state", Text, nullable=False),
+    Column("error", Text),
+    Column("leased_until", UTCDateTime, comment="database time"),
+    one_of("state", InboundState),
+    UniqueConstraint("content_hash"),
+    _partial("ix_inbound_mail_new", "id", where="state = 'received'"),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("inbound_id", Id, ForeignKey("inbound_mail.id"), nullable=False),
+    Column("message_id", Id, ForeignKey("messages.id")),
+    Column("enrollment_id", Id, ForeignKey("enrollments.id")),
+    Column("rfc_message_id", Text, nullable=False, comment="Message-ID, or the content hash where there is none"),
+    Column("kind", Text, nullable=False),
+    Column("from_address", Text, nullable=False),
+    Column("subject", Text),
+    Column("text", Text, nullable=False, comment="the customer's own words, without signature"),
+    Column("text_signed", Text, nullable=False, comment="the same with the signature"),
+    Column("sentiment", Text),
+    Column("intent", Text),
+    Column("language", Text),
+    Column("returns_on", Text, comment="ISO date an out-of-office note gives"),
+    Column("received_at", UTCDateTime, nullable=False),
+    one_of("kind", MailKind),
+    UniqueConstraint("customer_id", "rfc_message_id"),
+    UniqueConstraint("inbound_id"),
+    Index(None, "enrollment_id"),
+    Index(None, "received_at"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("message_id", Id, ForeignKey("messages.id"), nullable=False),
+    Column("enrollment_id", Id, ForeignKey("enrollments.id"), nullable=False),
+    Column("reply_id", Id, ForeignKey("replies.id")),
+    Column("letter", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("comment", Text),
+    Column("source", Text, nullable=False),
+    Column("provisional", Boolean, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    one_of("source", Source),
+    Index(None, "enrollment_id"),
+    Index(None, "customer_id", "letter"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("owner", Text, nullable=False, comment="key of the person in people.yaml"),
+    Column("opened_at", UTCDateTime, nullable=False),
+    Column("waiting_since", UTCDateTime, comment="since when the customer waits for us; NULL: we wait"),
+    Column("closed_at", UTCDateTime),
+    _partial("uq_conversations_open", "customer_id", where="closed_at IS NULL", unique=True),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("address_hash", Text, nullable=False, comment="HMAC-SHA256 of the normalised address"),
+    Column("scope", Text, nullable=False, comment="'all', or a workflow"),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    UniqueConstraint("address_hash", "scope"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("data", Json, nullable=False),
+)
