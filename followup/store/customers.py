@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
 
 from followup.core.customer import ConsentBasis, Customer, CustomerReport
 from followup.core.order import VOID
@@ -39,28 +39,39 @@ def upsert(conn: Connection, reports: Sequence[CustomerReport], *, as_of: dateti
     """
     Write what the shop says of each customer (each address once); an older report changes nothing.
 
+    The rows of all of them are held until the transaction ends, taken in one order, so that two
+    reports at once wait for each other instead of locking each other out.
+
     Returns:
         keys are normalised addresses.
     """
-    by_address = {report.address: report for report in reports}
-    known = {row.address: row for row in conn.execute(_by_address(by_address))}
+    by_address = {report.address: report for report in sorted(reports, key=lambda report: report.address)}
+    held = _by_address(by_address).order_by(customers.c.id).with_for_update(key_share=True)
+    known = {row.address: row for row in conn.execute(held)}
     added = set(by_address) - set(known)
     changed = {
         address
         for address, row in known.items()
         if row.as_of <= as_of and any(getattr(row, name) != getattr(by_address[address], name) for name in REPORTED)
     }
-    rows = [_row(by_address[address], as_of) for address in by_address if address in added | changed]
-    if rows:
+    confirmed = {address for address, row in known.items() if row.as_of < as_of}  # an older report cannot undo it now
+    if rows := [_row(by_address[address], as_of) for address in by_address if address in added | changed | confirmed]:
         statement = insert(conn, customers)
         statement = statement.on_conflict_do_update(
             index_elements=[customers.c.address],
-            set_={name: statement.excluded[name] for name in (*REPORTED, "as_of")},
+            set_={name: statement.excluded[name] for name in (*REPORTED, "as_of")}
+            | {"consent_since": _consent_since(statement.excluded)},
             where=customers.c.as_of <= statement.excluded.as_of,
         )
         conn.execute(statement, rows)
     ids = {row.address: row.id for row in conn.execute(_by_address(by_address))}
     return Upserted(ids, added, changed)
+
+
+def _consent_since(reported: Any) -> ColumnElement[datetime | None]:
+    """Keep since when the consent holds, unless the shop reports another one."""
+    same = customers.c.consent_basis == reported.consent_basis
+    return case((same, customers.c.consent_since), else_=reported.consent_since)
 
 
 def _by_address(addresses: Collection[str]) -> Select[Any]:
@@ -82,13 +93,18 @@ def _row(report: CustomerReport, as_of: datetime) -> dict[str, Any]:
 
 def lock(conn: Connection, ids: Collection[int]) -> None:
     """Wait for, and hold, the rows of *ids* until the transaction ends (SQLite holds the whole database)."""
-    conn.execute(select(customers.c.id).where(customers.c.id.in_(list(ids))).order_by(customers.c.id).with_for_update())
+    conn.execute(
+        select(customers.c.id)
+        .where(customers.c.id.in_(list(ids)))
+        .order_by(customers.c.id)
+        .with_for_update(key_share=True)
+    )
 
 
 def lock_free(conn: Connection, ids: Collection[int]) -> set[int]:
     """Hold those rows of *ids* that nobody else holds, without waiting; return their ids."""
     wanted = select(customers.c.id).where(customers.c.id.in_(list(ids))).order_by(customers.c.id)
-    return set(conn.scalars(wanted.with_for_update(skip_locked=True)))
+    return set(conn.scalars(wanted.with_for_update(skip_locked=True, key_share=True)))
 
 
 def load(conn: Connection, ids: Collection[int], *, now: datetime) -> dict[int, Customer]:

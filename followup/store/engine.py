@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from followup.errors import ConfigurationError, TemporaryError
 
 BUSY_TIMEOUT_MS = 15_000
+CONNECT_TIMEOUT_SECONDS = 10  # a host that answers nothing would hold us for minutes
 _AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -39,7 +40,14 @@ def make_engine(url: str) -> Engine:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        return create_engine(url, pool_size=4, max_overflow=0, pool_pre_ping=True, pool_recycle=300)
+        return create_engine(
+            url,
+            pool_size=4,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_recycle=300,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        )
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigurationError(f"DATABASE_URL cannot be read: {error}") from error
 
@@ -98,17 +106,22 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def _reachable(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except DatabaseError as error:
+        where = engine.url.set(query={}).render_as_string(hide_password=True)  # parameters may hold a password too
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise ConfigurationError(
+                f"{where} is no SQLite database", hint="Correct DATABASE_URL, or move that file away"
+            ) from error
         if not _passes(error):
             raise
-        where = engine.url.render_as_string(hide_password=True)
         raise TemporaryError(
-            f"the database {where} cannot be used: {str(error.orig).strip()}",
+            f"the database {where} cannot be used: {' '.join(str(error.orig).split())}",
             hint="Check DATABASE_URL and that the server runs; the same command can simply be repeated",
         ) from error
 
 
-def _passes(error: OperationalError) -> bool:
+def _passes(error: DatabaseError) -> bool:
     """Tell a database that is away, busy or full from a statement it does not understand (SQLite: one class)."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return code is None or code & 0xFF in _AWAY
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _AWAY
+    return isinstance(error, OperationalError)

@@ -11,7 +11,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.enrollment import Enrollment, EnrollmentState, Phase, Position
 from followup.store.schema import enrollments
-from followup.store.types import UTCDateTime, insert_new, real_now, unleased
+from followup.store.types import UTCDateTime, insert_new, leasing, unleased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,22 +93,20 @@ def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
         .where(enrollments.c.wake_at <= bindparam("now", type_=UTCDateTime()), unleased(enrollments.c.leased_until))
         .order_by(enrollments.c.wake_at, enrollments.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
-    leased = update(enrollments).where(enrollments.c.id.in_(due)).values(leased_until=real_now(seconds))
-    return leased.returning(enrollments.c.id)
+    return leasing(enrollments, due, seconds)
 
 
 def lock(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
     """Wait for, hold and return the active enrollments among *ids*, by id."""
     wanted = select(enrollments).where(enrollments.c.id.in_(list(ids)), enrollments.c.state == EnrollmentState.ACTIVE)
-    return [_stored(row) for row in conn.execute(wanted.order_by(enrollments.c.id).with_for_update())]
+    return [_stored(row) for row in conn.execute(wanted.order_by(enrollments.c.id).with_for_update(key_share=True))]
 
 
 def lock_free(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
     """Hold and return those of *ids* that nobody else holds, without waiting, ended ones too."""
     wanted = select(enrollments).where(enrollments.c.id.in_(list(ids))).order_by(enrollments.c.id)
-    return [_stored(row) for row in conn.execute(wanted.with_for_update(skip_locked=True))]
+    return [_stored(row) for row in conn.execute(wanted.with_for_update(skip_locked=True, key_share=True))]
 
 
 def _stored(row: Row[Any]) -> StoredEnrollment:
@@ -221,6 +219,7 @@ def count_by_workflow(conn: Connection) -> dict[str, dict[str, int]]:
     """Return the number of enrollments by workflow and state."""
     wanted = select(enrollments.c.workflow, enrollments.c.state, func.count())
     counts: dict[str, dict[str, int]] = {}
-    for workflow, state, number in conn.execute(wanted.group_by(enrollments.c.workflow, enrollments.c.state)):
+    grouped = wanted.group_by(enrollments.c.workflow, enrollments.c.state)
+    for workflow, state, number in conn.execute(grouped.order_by(enrollments.c.workflow, enrollments.c.state)):
         counts.setdefault(workflow, {})[state] = number
     return counts

@@ -11,7 +11,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.replies import InboundState
 from followup.store.schema import inbound_mail
-from followup.store.types import insert_new, real_now, unleased
+from followup.store.types import insert_new, leasing, unleased
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,8 @@ def _lease_new(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
         .where(inbound_mail.c.state == literal_column("'received'"), unleased(inbound_mail.c.leased_until))
         .order_by(inbound_mail.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
-    leased = update(inbound_mail).where(inbound_mail.c.id.in_(new)).values(leased_until=real_now(seconds))
-    return leased.returning(inbound_mail.c.id)
+    return leasing(inbound_mail, new, seconds)
 
 
 def load(conn: Connection, inbound_id: int) -> RawMail:
@@ -67,7 +65,7 @@ def load(conn: Connection, inbound_id: int) -> RawMail:
 def lock_new(conn: Connection, inbound_id: int) -> bool:
     """Wait for and hold a mail; tell whether it is still to be worked on."""
     wanted = select(inbound_mail.c.id).where(inbound_mail.c.id == inbound_id, inbound_mail.c.state == "received")
-    return conn.scalar(wanted.with_for_update()) is not None
+    return conn.scalar(wanted.with_for_update(key_share=True)) is not None
 
 
 def free_leases(conn: Connection) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from followup.core.facts import Sent
 from followup.core.message import CANCELLABLE, MAY_HAVE_LEFT, Action, MessageState, goal, sources
 from followup.store.schema import customers, messages, orders
-from followup.store.types import UTCDateTime, insert_new, real_now, unleased
+from followup.store.types import UTCDateTime, insert_new, leasing, real_now, unleased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +118,8 @@ def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
         .where(messages.c.state == literal_column("'due'"), by_now, unleased(messages.c.leased_until))
         .order_by(messages.c.due_at, messages.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
-    leased = update(messages).where(messages.c.id.in_(due_)).values(leased_until=real_now(seconds))
-    return leased.returning(messages.c.id)
+    return leasing(messages, due_, seconds)
 
 
 def due(conn: Connection, ids: Collection[int], *, now: datetime) -> list[StoredMessage]:
@@ -134,13 +132,15 @@ def due(conn: Connection, ids: Collection[int], *, now: datetime) -> list[Stored
 def lock_due(conn: Connection, ids: Collection[int]) -> set[int]:
     """Hold those of *ids* that are still due and that nobody else holds, without waiting; return their ids."""
     wanted = select(messages.c.id).where(messages.c.id.in_(list(ids)), messages.c.state == "due")
-    return set(conn.scalars(wanted.order_by(messages.c.id).with_for_update(skip_locked=True)))
+    return set(conn.scalars(wanted.order_by(messages.c.id).with_for_update(skip_locked=True, key_share=True)))
 
 
 def lock(conn: Connection, ids: Collection[int], state: MessageState) -> dict[int, StoredMessage]:
     """Wait for, hold and return those of *ids* that are in *state*."""
     wanted = select(messages).where(messages.c.id.in_(list(ids)), messages.c.state == state.value)
-    return {row.id: _stored(row) for row in conn.execute(wanted.order_by(messages.c.id).with_for_update())}
+    return {
+        row.id: _stored(row) for row in conn.execute(wanted.order_by(messages.c.id).with_for_update(key_share=True))
+    }
 
 
 def move(
@@ -193,7 +193,7 @@ def _abandoned(state: MessageState, limit: int, whatever_lease: bool) -> Select[
     wanted = select(messages).where(messages.c.state == literal_column(f"'{state.value}'"))
     if not whatever_lease:
         wanted = wanted.where(unleased(messages.c.leased_until))
-    return wanted.order_by(messages.c.id).limit(limit).with_for_update(skip_locked=True)
+    return wanted.order_by(messages.c.id).limit(limit).with_for_update(skip_locked=True, key_share=True)
 
 
 def free_leases(conn: Connection) -> None:
@@ -210,7 +210,7 @@ def blocked_too_long(conn: Connection, *, now: datetime, limit: int) -> list[Sto
 def _blocked_too_long(limit: int) -> Select[Any]:
     over = messages.c.not_after < bindparam("now", type_=UTCDateTime())
     wanted = select(messages).where(messages.c.state == literal_column("'blocked'"), over)
-    return wanted.order_by(messages.c.id).limit(limit).with_for_update(skip_locked=True)
+    return wanted.order_by(messages.c.id).limit(limit).with_for_update(skip_locked=True, key_share=True)
 
 
 def unblock(conn: Connection) -> int:
@@ -220,7 +220,12 @@ def unblock(conn: Connection) -> int:
 
 
 def _in_state(state: MessageState) -> Select[Any]:
-    return select(messages.c.id).where(messages.c.state == state.value).order_by(messages.c.id).with_for_update()
+    return (
+        select(messages.c.id)
+        .where(messages.c.state == state.value)
+        .order_by(messages.c.id)
+        .with_for_update(key_share=True)
+    )
 
 
 def cancel(conn: Connection, enrollment_id: int, step: str | None, round_: int | None, *, reason: str) -> None:
@@ -239,7 +244,7 @@ def release_held(conn: Connection, customer_id: int, *, now: datetime, max_late:
     Args:
         max_late: by enrollment id.
     """
-    held = {row.id: row.enrollment_id for row in conn.execute(_held(customer_id).with_for_update())}
+    held = {row.id: row.enrollment_id for row in conn.execute(_held(customer_id).with_for_update(key_share=True))}
     rows = [{"id": key, "due_at": now, "not_after": now + max_late[of], "reason": None} for key, of in held.items()]
     return move(conn, Action.RELEASE, rows)
 

@@ -32,7 +32,8 @@ def upsert(conn: Connection, reports: Sequence[tuple[OrderReport, int]], *, as_o
         for key, row in known.items()
         if row.as_of <= as_of and any(getattr(row, name) != rows[key][name] for name in compared)
     }
-    if written := [row for key, row in rows.items() if key in added | changed]:
+    confirmed = {key for key, row in known.items() if row.as_of < as_of}  # an older report cannot undo it now
+    if written := [row for key, row in rows.items() if key in added | changed | confirmed]:
         statement = insert(conn, orders)
         statement = statement.on_conflict_do_update(
             index_elements=[orders.c.source, orders.c.external_id],
@@ -97,7 +98,8 @@ def find(conn: Connection, number: str) -> list[Found]:
 
 def numbers(conn: Connection, *, limit: int = 10_000) -> list[str]:
     """Return order numbers, newest first, for did-you-mean."""
-    return list(conn.scalars(select(orders.c.number).order_by(orders.c.placed_at.desc(), orders.c.id).limit(limit)))
+    wanted = select(orders.c.number).order_by(orders.c.placed_at.desc(), orders.c.id.desc())
+    return list(conn.scalars(wanted.limit(limit)))
 
 
 def count(conn: Connection) -> int:

@@ -14,13 +14,17 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Integer,
+    Select,
     Table,
     literal,
+    select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
@@ -84,6 +88,18 @@ def insert(conn: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert
 def unleased(column: ColumnElement[datetime | None]) -> ColumnElement[bool]:
     """Return the condition that nobody holds a lease on the row."""
     return column.is_(None) | (column < real_now())
+
+
+def leasing(table: Table, due: Select[tuple[int]], seconds: int) -> ReturningUpdate[tuple[int]]:
+    """
+    Return the UPDATE that leases the rows whose ids *due* selects and nobody else holds; it returns their ids.
+
+    The selection is a CTE because one with FOR UPDATE is run once. As a plain subquery PostgreSQL may
+    run it again for every row of the table, each time past the ids it took before: its LIMIT then limits nothing.
+    """
+    picked = due.with_for_update(skip_locked=True, key_share=True).cte("due")
+    leased = update(table).where(table.c.id.in_(select(picked.c.id))).values(leased_until=real_now(seconds))
+    return leased.returning(table.c.id)
 
 
 def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]], *returning: Any) -> list[Any]:

@@ -1,0 +1,142 @@
+"""Let customers in by hand: one order, or everyone to whom the trigger happened since a date."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from followup.authoring.bundle import Bundle
+from followup.authoring.diagnostics import did_you_mean
+from followup.clock import Clock
+from followup.core.events import EventKind
+from followup.core.workflow import Workflow, WorkflowStatus
+from followup.errors import NotFound, UsageError
+from followup.services.enroll import Entered, Entry, enroll
+from followup.services.library import Library
+from followup.store import audit, events, orders
+from followup.store.engine import writing
+
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One order that was to come in, and what became of it."""
+
+    order: str
+    happened_at: datetime
+    result: Entered
+
+
+class _DryRun(Exception):
+    """Carries the results out of a transaction that is not to be committed."""
+
+    def __init__(self, asked: list[Asked]) -> None:
+        self.asked = asked
+
+
+def trigger(
+    engine: Engine,
+    workflow_name: str,
+    *,
+    order_number: str | None,
+    since: datetime | None,
+    start_now: bool,
+    dry_run: bool,
+    library: Library,
+    clock: Clock,
+) -> list[Asked]:
+    """
+    Enroll one order, or all to which the trigger happened since *since* (aware), oldest first.
+
+    A run is placed relative to when its trigger happened, so steps whose time is over are skipped with
+    a reason when the engine gets to them; with *start_now* it counts from now instead. A dry run goes
+    the same way and then takes everything back.
+
+    Raises:
+        NotFound: no such workflow or order, or the trigger has not happened to the order.
+        UsageError: the workflow is not live.
+    """
+    now = clock.now()
+    try:
+        with writing(engine) as conn:
+            bundle = library.newest(conn)
+            workflow = _workflow(bundle, workflow_name)
+            wanted = (
+                _of_order(conn, workflow, order_number) if order_number else _since(conn, workflow, since or now, now)
+            )
+            asked = _enroll(conn, wanted, workflow, bundle, start_now=start_now, now=now)
+            if dry_run:
+                raise _DryRun(asked)
+            entered = sum(one.result.enrollment_id is not None for one in asked)
+            audit.add(conn, "trigger", {"workflow": workflow_name, "asked": len(asked), "entered": entered}, now=now)
+    except _DryRun as dry:
+        return dry.asked
+    return asked
+
+
+def _workflow(bundle: Bundle, name: str) -> Workflow:
+    workflow = bundle.workflows.get(name)
+    if workflow is None:
+        meant = did_you_mean(name, bundle.workflows)
+        raise NotFound(
+            f"there is no workflow {name!r}", hint=f"Did you mean {meant!r}?" if meant else "followup workflows list"
+        )
+    if workflow.status is not WorkflowStatus.LIVE:
+        raise UsageError(f"{name} is {workflow.status.value}", hint="Set status: live, then followup apply")
+    return workflow
+
+
+def _kind(workflow: Workflow) -> str:
+    """Return the event a run counts from; one that is only started by hand counts from the order."""
+    return EventKind.ORDER_PLACED if workflow.trigger.event == "manual" else workflow.trigger.event
+
+
+def _of_order(conn: Connection, workflow: Workflow, number: str) -> list[events.Recorded]:
+    found = orders.find(conn, number)
+    if not found:
+        meant = did_you_mean(number, orders.numbers(conn))
+        raise NotFound(f"there is no order {number!r}", hint=f"Did you mean {meant!r}?" if meant else "")
+    recorded = [events.of_order(conn, one.order.id, _kind(workflow)) for one in found]
+    happened = [one for one in recorded if one is not None]
+    if not happened:
+        raise NotFound(
+            f"{_kind(workflow)} has not happened to order {number}, so {workflow.name} has nothing to count from"
+        )
+    return happened
+
+
+def _since(conn: Connection, workflow: Workflow, since: datetime, now: datetime) -> list[events.Recorded]:
+    return events.of_kind_since(conn, _kind(workflow), since, now)
+
+
+def _enroll(
+    conn: Connection,
+    wanted: list[events.Recorded],
+    workflow: Workflow,
+    bundle: Bundle,
+    *,
+    start_now: bool,
+    now: datetime,
+) -> list[Asked]:
+    asked = []
+    for start in range(0, len(wanted), BATCH):
+        batch = wanted[start : start + BATCH]
+        entries = [
+            Entry(
+                workflow=workflow,
+                customer_id=one.customer_id,
+                order_id=one.event.order_id or 0,
+                trigger=one,
+                entered_at=now if start_now else one.event.occurred_at,
+                backfill=True,
+            )
+            for one in batch
+        ]
+        numbers = orders.load(conn, [entry.order_id for entry in entries])
+        results = enroll(conn, entries, bundle=bundle, now=now)
+        asked += [
+            Asked(numbers[entry.order_id].number, one.event.occurred_at, result)
+            for entry, one, result in zip(entries, batch, results, strict=True)
+        ]
+    return asked

@@ -1,0 +1,52 @@
+"""Conversations with people: closing one lets the letters it held go on."""
+
+from sqlalchemy import Engine
+
+from followup.clock import Clock
+from followup.core.events import EventKind
+from followup.errors import NotFound
+from followup.services.library import Library
+from followup.store import audit, conversations, customers, enrollments, events, messages
+from followup.store.engine import writing
+from followup.store.events import NewEvent
+
+
+def close(engine: Engine, address: str, *, library: Library, clock: Clock) -> int:
+    """
+    Close the conversation with the customer at *address* (normalised); return how many letters go on.
+
+    Raises:
+        NotFound: no such customer, or nothing is open.
+    """
+    released = close_if_open(engine, address, library=library, clock=clock)
+    if released is None:
+        raise NotFound(
+            f"no conversation with {address} is open", hint="followup conversations list shows those that are"
+        )
+    return released
+
+
+def close_if_open(engine: Engine, address: str, *, library: Library, clock: Clock) -> int | None:
+    """Close the conversation if there is one; return how many letters go on, None when nothing was open."""
+    now = clock.now()
+    with writing(engine) as conn:
+        customer_id = customers.id_of_address(conn, address)
+        if customer_id is None:
+            raise NotFound(f"{address} is no customer on the record")
+        customers.lock(conn, [customer_id])
+        conversation_id = conversations.close(conn, customer_id, at=now)
+        if conversation_id is None:
+            return None
+        closed = NewEvent(
+            customer_id=customer_id,
+            kind=EventKind.CONVERSATION_CLOSED.value,
+            occurred_at=now,
+            source="operator",
+            external_id=f"closed:{conversation_id}",
+        )
+        events.add(conn, [closed], now=now)
+        held = enrollments.by_id(conn, messages.held(conn, customer_id))
+        max_late = {key: library.workflow(conn, one.version_id).max_late for key, one in held.items()}
+        released = messages.release_held(conn, customer_id, now=now, max_late=max_late)
+        audit.add(conn, "conversation.close", {"customer_id": customer_id, "released": released}, now=now)
+    return released

@@ -1,0 +1,198 @@
+"""
+Deliver letters, in waves: claim, render, commit, send, settle.
+
+No transaction is open while the transport works. What is committed before the request may leave (token
+and payload) is what every later answer, event, click or reply is matched to.
+"""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from followup.authoring.bundle import Bundle
+from followup.clock import Clock
+from followup.core.events import EventKind
+from followup.core.message import Accepted, Action, Answer, MessageState, Misconfigured, Outcome, Rejected, RetrySafe
+from followup.errors import FollowupError
+from followup.mail.message import MailIdentity
+from followup.mail.transport import Transport
+from followup.services.claim import Claimed, Wave, claim
+from followup.services.library import Library
+from followup.services.write import Written, write
+from followup.store import enrollments, events, messages
+from followup.store.engine import durably, writing
+from followup.store.events import NewEvent
+from followup.store.messages import StoredMessage
+
+log = logging.getLogger(__name__)
+
+WAVE = 32  # letters in flight at once
+LEASE_SECONDS = 120  # longer than the longest a transport may take for a wave
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """What delivering takes besides the database: the way out, and what makes mail ours."""
+
+    transport: Transport
+    identity: MailIdentity
+    suppression_key: str
+
+
+def deliver(engine: Engine, ids: Collection[int], *, library: Library, post: Post, clock: Clock) -> int:
+    """
+    Send those of the due messages *ids* that may leave; return how many were dealt with.
+
+    Safe to run twice and in several processes: a message that somebody else has claimed, or that is no
+    longer due, is passed over.
+    """
+    left, dealt_with = set(ids), 0
+    while left:
+        with writing(engine) as conn:
+            wave = claim(
+                conn,
+                left,
+                library=library,
+                suppression_key=post.suppression_key,
+                now=clock.now(),
+                limit=WAVE,
+                lease_seconds=LEASE_SECONDS,
+            )
+            if not wave.handled:  # somebody else has them; what they leave over is due for the next sweep
+                messages.unlease(conn, left)
+        if not wave.handled:
+            break
+        _send(engine, wave, post=post, clock=clock)
+        left -= wave.handled
+        dealt_with += len(wave.handled)
+    return dealt_with
+
+
+def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock) -> None:
+    if not wave.claimed:
+        return
+    written, broken = _write(wave.claimed, wave.bundle, post.identity, clock.now())
+    with durably(engine) as conn:
+        ready = _begin(conn, written, now=clock.now())
+        messages.move(conn, Action.BLOCK, [{"id": one.message.id, "reason": why} for one, why in broken])
+    for one, why in broken:
+        log.error("message.blocked", extra={"message_id": one.message.id, "reason": why})
+    answers = [(mail.token, answer) for mail, answer in post.transport.send([one.mail for one in ready])]
+    settle(engine, {one.claimed.message.id: one.mail.token for one in ready}, dict(answers), clock=clock)
+
+
+def _write(
+    claimed: Sequence[Claimed], bundle: Bundle, identity: MailIdentity, now: datetime
+) -> tuple[list[Written], list[tuple[Claimed, str]]]:
+    """Render each letter; one that cannot be is set aside with the reason."""
+    written, broken = [], []
+    for one in claimed:
+        try:
+            written.append(write(one, bundle, identity, now))
+        except FollowupError as error:
+            broken.append((one, str(error)))
+    return written, broken
+
+
+def _begin(conn: Connection, written: Sequence[Written], *, now: datetime) -> list[Written]:
+    """Commit token and payload of those letters that are still ours to send."""
+    held = messages.lock(conn, [one.claimed.message.id for one in written], MessageState.CLAIMED)
+    ours = [
+        one
+        for one in written
+        if (message := held.get(one.claimed.message.id)) and message.attempts == one.claimed.attempt
+    ]
+    rows = [
+        {
+            "id": one.claimed.message.id,
+            "token": one.mail.token,
+            "sending_at": now,
+            "payload": one.mail.to_json(),
+            "subject": one.mail.subject,
+            "question": one.rendered.question,
+            "letter_hash": one.letter_hash,
+            "purpose": one.purpose.value,
+            "reason": None,
+        }
+        for one in ours
+    ]
+    messages.move(conn, Action.BEGIN, rows, lease_seconds=LEASE_SECONDS)
+    return ours
+
+
+def settle(
+    engine: Engine, tokens_of: dict[int, str], answers: dict[str, Answer], *, clock: Clock, at: datetime | None = None
+) -> None:
+    """
+    Write down what the transport said, by token: an answer to an attempt that is not the row's own is dropped.
+
+    Args:
+        tokens_of: the token that each message id was sent under.
+        answers: by token; a message whose token has none stays as it is until its lease ends.
+        at: when the provider took the accepted ones (business time); default now.
+    """
+    moment = at or clock.now()
+    with writing(engine) as conn:
+        enrollment_ids = messages.enrollments_of(conn, tokens_of)
+        enrollments.lock(conn, enrollment_ids)
+        held = messages.lock(conn, tokens_of, MessageState.SENDING)
+        answered = [
+            (message, answers[token])
+            for message_id, token in tokens_of.items()
+            if (message := held.get(message_id)) and message.token == token and token in answers
+        ]
+        for action, rows in _settled(answered, moment).items():
+            messages.move(conn, action, rows)
+        taken = [message for message, answer in answered if isinstance(answer, Accepted)]
+        events.add(conn, [accepted_event(message, moment) for message in taken], now=moment)
+        done = [message.enrollment_id for message, answer in answered if isinstance(answer, Accepted | Rejected)]
+        enrollments.wake(conn, done, at=moment)
+    for message, answer in answered:
+        log.info("message.settled", extra={"message_id": message.id, "answer": type(answer).__name__})
+
+
+def _settled(answered: Sequence[tuple[StoredMessage, Answer]], at: datetime) -> dict[Action, list[dict[str, object]]]:
+    """Return the rows to write for each action."""
+    rows: dict[Action, list[dict[str, object]]] = {}
+    for message, answer in answered:
+        row: dict[str, object] = {"id": message.id}
+        match answer:
+            case Accepted(provider_id):
+                action, more = (
+                    Action.ACCEPT,
+                    {"accepted_at": at, "provider_id": provider_id, "outcome": Outcome.ACCEPTED},
+                )
+            case RetrySafe(not_before, reason):
+                action, more = Action.RETRY, {"due_at": not_before, "reason": reason, "token": None, "sending_at": None}
+            case Rejected(reason):
+                action, more = Action.REJECT, {"reason": reason}
+            case Misconfigured(reason):
+                action, more = Action.BLOCK, {"reason": reason, "token": None, "sending_at": None}
+            case _:
+                action, more = Action.LOSE, {"reason": answer.reason}
+        rows.setdefault(action, []).append(row | more)
+    return rows
+
+
+def accepted_event(message: StoredMessage, at: datetime) -> NewEvent:
+    """Return the timeline's entry for a letter that the provider took."""
+    return NewEvent(
+        customer_id=message.customer_id,
+        order_id=message.order_id,
+        kind=EventKind.MESSAGE_ACCEPTED.value,
+        occurred_at=at,
+        source="message",
+        external_id=f"{message.id}:{message.token}",
+        data={
+            "workflow": message.workflow,
+            "step": message.step,
+            "round": message.round,
+            "letter": message.letter,
+            "sender": message.sender,
+            "subject": message.subject,
+            "question": message.question,
+        },
+    )

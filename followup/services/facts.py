@@ -1,0 +1,113 @@
+"""Reading facts: one set of queries for a whole batch, whatever its size."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from followup import calendars
+from followup.authoring.bundle import Bundle
+from followup.core.customer import Customer
+from followup.core.events import Event, EventKind
+from followup.core.facts import Facts
+from followup.core.order import Order
+from followup.core.schedule import Calendar
+from followup.core.workflow import IMPLIED_EXITS, Per, Workflow
+from followup.services.library import Library
+from followup.store import customers, events, messages, orders, replies
+from followup.store.enrollments import StoredEnrollment
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An enrollment, the workflow version it is pinned to, and what is known of it."""
+
+    stored: StoredEnrollment
+    workflow: Workflow
+    facts: Facts
+
+
+def calendar_for(customer: Customer, workflow: Workflow | None, bundle: Bundle) -> Calendar:
+    """Return where the customer lives in time; a missing or unknown zone falls back to workflow, then shop."""
+    window = workflow.send_window if workflow else None
+    zone = calendars.zone(customer.timezone) or (window.fallback_zone if window else None) or bundle.shop.zone
+    return Calendar(zone, calendars.holidays_of(customer.country, customer.region))
+
+
+def read(
+    conn: Connection, enrolled: Sequence[StoredEnrollment], *, library: Library, now: datetime
+) -> dict[int, Known]:
+    """Return what is known of each enrollment at *now*, by its id."""
+    if not enrolled:
+        return {}
+    bundle = library.newest(conn)
+    workflows = {one.id: _in_force(library.workflow(conn, one.version_id), bundle) for one in enrolled}
+    people = {one.customer_id for one in enrolled}
+    kinds = {way_out.event for workflow in workflows.values() for way_out in workflow.exit_on} | set(IMPLIED_EXITS)
+    happened: dict[int, list[Event]] = {}
+    for recorded in events.of_customers(conn, people, kinds):
+        happened.setdefault(recorded.customer_id, []).append(recorded.event)
+    known_orders = orders.load(conn, _order_ids(enrolled, happened.values()))
+    known_customers = customers.load(conn, people, now=now)
+    ids = [one.id for one in enrolled]
+    written = messages.of_enrollments(conn, ids)
+    said, away = replies.responses(conn, ids), replies.absences(conn, ids)
+    answered, last_words = replies.last_answers(conn, people), replies.last_replies(conn, people)
+
+    def known(one: StoredEnrollment) -> Known:
+        workflow, customer = workflows[one.id], known_customers[one.customer_id]
+        facts = Facts(
+            customer=customer,
+            order=known_orders.get(one.order_id or 0),
+            calendar=calendar_for(customer, workflow, bundle),
+            shop=bundle.shop,
+            sender=bundle.people.get(workflow.sender),
+            sent={(message.step, message.round): message.sent for message in written.get(one.id, ())},
+            responses=tuple(said.get(one.id, ())),
+            events=tuple(_visible(one, workflow, happened.get(one.customer_id, ()))),
+            answers=answered.get(one.customer_id, {}),
+            last_reply=last_words.get(one.customer_id),
+            orders=known_orders,
+            back_on=away.get(one.id, {}),
+        )
+        return Known(one, workflow, facts)
+
+    return {one.id: known(one) for one in enrolled}
+
+
+def _in_force(pinned: Workflow, bundle: Bundle) -> Workflow:
+    """Return the pinned version under the status of the newest: pausing a workflow stops those inside too."""
+    newest = bundle.workflows.get(pinned.name)
+    if newest is None or newest.status is pinned.status:
+        return pinned
+    return replace(pinned, status=newest.status)
+
+
+def _order_ids(enrolled: Sequence[StoredEnrollment], happened: Iterable[Collection[Event]]) -> set[int]:
+    own = {one.order_id for one in enrolled}
+    others = {event.order_id for some in happened for event in some}
+    return {order_id for order_id in own | others if order_id is not None}
+
+
+def _visible(one: StoredEnrollment, workflow: Workflow, happened: Iterable[Event]) -> Iterable[Event]:
+    """
+    Yield what the enrollment may see.
+
+    Of a run per order: this order's events, those about no order, and that the customer bought again.
+    """
+    for event in happened:
+        own = event.order_id is None or event.order_id == one.order_id
+        if own or workflow.trigger.per is Per.CUSTOMER or event.kind == EventKind.ORDER_PLACED:
+            yield event
+
+
+def before_entry(customer: Customer, order: Order | None, workflow: Workflow, bundle: Bundle) -> Facts:
+    """Return what an entry condition may look at."""
+    return Facts(
+        customer=customer,
+        order=order,
+        calendar=calendar_for(customer, workflow, bundle),
+        shop=bundle.shop,
+        sender=bundle.people.get(workflow.sender),
+    )

@@ -1,0 +1,48 @@
+"""What was applied, ready to use: the newest bundle and the versions that enrollments are pinned to."""
+
+import hashlib
+
+from sqlalchemy import Connection
+
+from followup.authoring.bundle import Bundle, load, load_workflow
+from followup.core.workflow import Workflow
+from followup.errors import ConfigurationError
+from followup.store import bundles
+
+
+def version_of(bundle: Bundle, name: str) -> tuple[str, str]:
+    """Return the content hash and the YAML of one workflow of *bundle*."""
+    source = bundle.files[f"workflows/{name}.yaml"]
+    return hashlib.sha256(source.encode()).hexdigest(), source
+
+
+class Library:
+    """
+    Reads bundles from the database, never from the disk, and keeps what it has compiled.
+
+    One per process; every use asks the database which bundle is the newest, which is one indexed row.
+    """
+
+    def __init__(self) -> None:
+        self._bundle: Bundle | None = None
+        self._versions: dict[int, Workflow] = {}
+
+    def newest(self, conn: Connection) -> Bundle:
+        """
+        Return the bundle that runs.
+
+        Raises:
+            ConfigurationError: nothing was applied yet.
+        """
+        newest = bundles.newest_hash(conn)
+        if newest is None:
+            raise ConfigurationError("no workflows were applied yet", hint="Run: followup apply")
+        if self._bundle is None or self._bundle.hash != newest:
+            self._bundle = load(bundles.load(conn, newest).files)
+        return self._bundle
+
+    def workflow(self, conn: Connection, version_id: int) -> Workflow:
+        """Return a workflow as it was when the enrollment entered it."""
+        if version_id not in self._versions:
+            self._versions[version_id] = load_workflow(*bundles.version_source(conn, version_id))
+        return self._versions[version_id]

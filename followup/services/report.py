@@ -1,0 +1,167 @@
+"""Reading the record: how things stand, what one customer has been through, why something did not happen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from followup.authoring.bundle import Bundle
+from followup.authoring.diagnostics import did_you_mean
+from followup.core.customer import Customer, normalize_address
+from followup.core.events import Event
+from followup.core.order import Order
+from followup.core.schedule import Calendar
+from followup.core.workflow import Workflow
+from followup.errors import NotFound
+from followup.services.facts import calendar_for
+from followup.services.library import Library
+from followup.store import conversations, customers, decisions, enrollments, events, messages, orders, replies
+from followup.store.conversations import Waiting
+from followup.store.decisions import Decided
+from followup.store.engine import reading
+from followup.store.enrollments import StoredEnrollment
+from followup.store.messages import StoredMessage
+from followup.store.replies import ListedReply
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The numbers, by state; ``waiting_for_us`` counts customers who wait for an answer."""
+
+    customers: int
+    orders: int
+    enrollments: Mapping[str, int]
+    messages: Mapping[str, int]
+    replies: Mapping[str, int]
+    waiting_for_us: int
+
+
+def status(engine: Engine) -> Status:
+    """Return how many of everything there are."""
+    with reading(engine) as conn:
+        return Status(
+            customers.count(conn),
+            orders.count(conn),
+            enrollments.count_by_state(conn),
+            messages.count_by_state(conn),
+            replies.count_by_kind(conn),
+            conversations.count_waiting(conn),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One customer's record; the calendar is where they live in time."""
+
+    customer: Customer
+    calendar: Calendar
+    timeline: list[Event]
+    orders: Mapping[int, Order]
+    waiting_since: datetime | None
+
+
+def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Record:
+    """
+    Return everything about the customer with this address.
+
+    Raises:
+        InvalidAddress: it is no address.
+        NotFound: it is nobody's; the hint names the nearest that is.
+    """
+    address = normalize_address(email)
+    with reading(engine) as conn:
+        customer_id = customers.id_of_address(conn, address)
+        if customer_id is None:
+            meant = did_you_mean(address, customers.addresses(conn))
+            raise NotFound(f"{email} is no customer on the record", hint=f"Did you mean {meant!r}?" if meant else "")
+        customer = customers.load(conn, [customer_id], now=now)[customer_id]
+        happened = events.timeline(conn, customer_id)
+        bought = orders.load(conn, {event.order_id for event in happened if event.order_id})
+        waiting = conversations.waiting_since(conn, [customer_id]).get(customer_id)
+        calendar = calendar_for(customer, None, library.newest(conn))
+        return Record(customer, calendar, happened, bought, waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One enrollment of an order, with its messages."""
+
+    enrollment: StoredEnrollment
+    messages: list[StoredMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Everything that was decided about an order, in the order it was, and how its runs stand."""
+
+    order: Order
+    customer: Customer
+    calendar: Calendar
+    runs: list[Run]
+    decisions: list[Decided]
+
+
+def why(engine: Engine, number: str, *, library: Library, now: datetime) -> list[Why]:
+    """
+    Explain the order called *number* (of each source that has one).
+
+    Raises:
+        NotFound: there is none; the hint names the nearest.
+    """
+    with reading(engine) as conn:
+        found = orders.find(conn, number)
+        if not found:
+            meant = did_you_mean(number, orders.numbers(conn))
+            raise NotFound(f"there is no order {number!r}", hint=f"Did you mean {meant!r}?" if meant else "")
+        people = customers.load(conn, {one.customer_id for one in found}, now=now)
+        answers = []
+        for one in found:
+            runs = enrollments.of_order(conn, one.order.id)
+            ids = [run.id for run in runs]
+            written = messages.of_enrollments(conn, ids)
+            customer = people[one.customer_id]
+            answers.append(
+                Why(
+                    order=one.order,
+                    customer=customer,
+                    calendar=calendar_for(customer, None, library.newest(conn)),
+                    runs=[Run(run, written.get(run.id, [])) for run in runs],
+                    decisions=decisions.about(conn, order_id=one.order.id, enrollment_ids=ids),
+                )
+            )
+        return answers
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWorkflow:
+    """A workflow and how many are in it, by state."""
+
+    workflow: Workflow
+    enrollments: Mapping[str, int]
+
+
+def workflows(engine: Engine, *, library: Library) -> list[ListedWorkflow]:
+    """Return the applied workflows, by name."""
+    with reading(engine) as conn:
+        bundle: Bundle = library.newest(conn)
+        counts = enrollments.count_by_workflow(conn)
+        return [ListedWorkflow(bundle.workflows[name], counts.get(name, {})) for name in sorted(bundle.workflows)]
+
+
+def replies_of(engine: Engine, *, kind: str | None, limit: int) -> list[ListedReply]:
+    """Return the newest replies first."""
+    with reading(engine) as conn:
+        return list(replies.listed(conn, kind=kind, limit=limit))
+
+
+def waiting(engine: Engine, *, limit: int) -> list[Waiting]:
+    """Return who waits for an answer from us, longest first."""
+    with reading(engine) as conn:
+        return conversations.waiting(conn, limit=limit)
+
+
+def count_answers(engine: Engine) -> int:
+    """Return how many questions have a confirmed answer."""
+    with reading(engine) as conn:
+        return replies.count_answers(conn)

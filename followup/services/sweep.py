@@ -1,0 +1,141 @@
+"""
+The sweep: find what is due, lease it, have it done.
+
+Every worker sweeps every few seconds; any number may at once, for what one has leased the others pass
+over. Rows are the truth, so nothing is lost between two sweeps, whatever else fails.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from followup.clock import Clock
+from followup.core.message import Accepted, Action, MessageState, RetrySafe, Unknown
+from followup.mail.message import OutgoingMail
+from followup.services.advance import advance
+from followup.services.deliver import Post, deliver, settle
+from followup.services.library import Library
+from followup.services.receive import receive
+from followup.store import decisions, enrollments, inbound_mail, messages
+from followup.store.decisions import Decided
+from followup.store.engine import writing
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+LEASE_SECONDS = 60  # what a worker that died had leased is free again after this long
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """What one sweep found due: ids of mails, enrollments and messages."""
+
+    mails: list[int]
+    runs: list[int]
+    letters: list[int]
+
+    def __len__(self) -> int:
+        return len(self.mails) + len(self.runs) + len(self.letters)
+
+
+def lease(engine: Engine, *, now: datetime) -> Leased:
+    """Lease what is due at *now* (business time) and free, a batch of each."""
+    with writing(engine) as conn:
+        return Leased(
+            mails=inbound_mail.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH),
+            runs=enrollments.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH),
+            letters=messages.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH),
+        )
+
+
+def sweep(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
+    """Do one round of what is due now; return how much there was to do."""
+    leased = lease(engine, now=clock.now())
+    for inbound_id in leased.mails:
+        receive(engine, inbound_id, library=library, post=post)
+    if leased.runs:
+        advance(engine, leased.runs, library=library, clock=clock)
+    if leased.letters:
+        deliver(engine, leased.letters, library=library, post=post, clock=clock)
+    return len(leased)
+
+
+def drain(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
+    """Take up what was left behind, then sweep until nothing is due; return how much there was to do."""
+    total = recover(engine, post=post, clock=clock)
+    while done := sweep(engine, library=library, post=post, clock=clock):
+        total += done
+    return total
+
+
+def recover(engine: Engine, *, post: Post, clock: Clock, take_over: bool = False) -> int:
+    """
+    Take up what a worker left behind when it died, and give up on what cannot be sent in time.
+
+    A claimed letter has not left: it is due again. One that was being sent may have: the transport is
+    asked for proof, and without any the letter is ``unknown`` and never repeated by itself.
+
+    Args:
+        take_over: this process has the database to itself: what a killed one had begun is taken up at
+            once instead of when its lease ends.
+    """
+    now = clock.now()
+    with writing(engine) as conn:
+        if take_over:
+            _free_leases(conn)
+        claimed = messages.abandoned(conn, MessageState.CLAIMED, limit=BATCH, whatever_lease=take_over)
+        messages.move(conn, Action.GIVE_BACK, [{"id": message.id} for message in claimed])
+        sending = messages.abandoned(conn, MessageState.SENDING, limit=BATCH, whatever_lease=take_over)
+        expired = _expire_blocked(conn, now)
+    for message in sending:
+        assert message.token is not None
+        assert message.payload is not None
+        answer = post.transport.recover(OutgoingMail.from_json(message.payload))
+        if isinstance(answer, RetrySafe):
+            answer = RetrySafe(message.sending_at or now, answer.reason)
+        elif not isinstance(answer, Accepted):
+            answer = Unknown("the worker died while the letter was being sent")
+        settle(engine, {message.id: message.token}, {message.token: answer}, clock=clock, at=message.sending_at)
+        log.warning("message.recovered", extra={"message_id": message.id, "answer": type(answer).__name__})
+    return len(claimed) + len(sending) + expired
+
+
+def _free_leases(conn: Connection) -> None:
+    enrollments.free_leases(conn)
+    messages.free_leases(conn)
+    inbound_mail.free_leases(conn)
+
+
+def _expire_blocked(conn: Connection, now: datetime) -> int:
+    """A blocked letter waits for a new bundle or setting, but not for ever."""
+    late = messages.blocked_too_long(conn, now=now, limit=BATCH)
+    messages.move(conn, Action.EXPIRE, [{"id": message.id} for message in late])
+    enrollments.wake(conn, {message.enrollment_id for message in late}, at=now)
+    decided = [
+        Decided(
+            at=now,
+            customer_id=message.customer_id,
+            order_id=message.order_id,
+            enrollment_id=message.enrollment_id,
+            message_id=message.id,
+            workflow=message.workflow,
+            step=message.step,
+            round=message.round,
+            verdict="expired",
+            gate="max_late",
+            reason=f"blocked for too long: {message.reason}",
+        )
+        for message in late
+    ]
+    decisions.add(conn, decided)
+    return len(late)
+
+
+def next_moment(conn: Connection) -> datetime | None:
+    """Return the next business moment at which something falls due, or None when nothing will by itself."""
+    expiry = messages.next_expiry(conn)
+    given_up = expiry + timedelta(microseconds=1) if expiry else None  # it still stands at the moment itself
+    moments = (enrollments.next_wake(conn), messages.next_due(conn), given_up)
+    return min((moment for moment in moments if moment is not None), default=None)
