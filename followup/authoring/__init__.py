@@ -1,0 +1,1 @@
+"""What marketers write: files in, core values, letters and diagnostics out."""

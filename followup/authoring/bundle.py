@@ -1,0 +1,192 @@
+"""The project folder as one bundle: everything that was applied, by content hash."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from followup.authoring.compiler import compile_letter
+from followup.authoring.crosscheck import CrossCheck
+from followup.authoring.diagnostics import BundleError, Diagnostic, Report, Spot
+from followup.authoring.folder import read_folder
+from followup.authoring.layout import LAYOUT, Layout, default_layout, read_layout
+from followup.authoring.letter_file import LetterFile, letter_name, read_letter
+from followup.authoring.people import PEOPLE, SHOP, read_people, read_shop
+from followup.authoring.render import Letter
+from followup.authoring.source import unix_lines
+from followup.authoring.steps_file import Reference
+from followup.authoring.workflow_file import read_workflow
+from followup.core.people import Person, Shop
+from followup.core.replies import Question
+from followup.core.workflow import Workflow
+from followup.errors import NotFound
+
+__all__ = ["Bundle", "BundleError", "content_hash", "load", "load_workflow", "read_folder"]
+WORKFLOW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """
+    A whole folder, checked.
+
+    ``letters`` are by key and language (as written); ``defaults`` name the language of each ``NAME.md``.
+    """
+
+    hash: str
+    files: Mapping[str, str] = field(repr=False)
+    workflows: Mapping[str, Workflow]
+    letters: Mapping[tuple[str, str], Letter]
+    defaults: Mapping[str, str]
+    people: Mapping[str, Person]
+    shop: Shop
+
+    def letter(self, name: str, language: str | None = None) -> Letter:
+        """
+        Return the letter *name* in *language* (BCP 47), its primary language, or as ``NAME.md`` has it.
+
+        Raises:
+            NotFound: there is no such letter.
+        """
+        if name not in self.defaults:
+            raise NotFound(f"there is no letter {name!r}", hint=f"Create templates/{name}.md and apply")
+        wanted = (language or "").replace("_", "-").casefold()
+        of_name = {tag.casefold(): letter for (key, tag), letter in self.letters.items() if key == name}
+        default = self.letters[name, self.defaults[name]]
+        return of_name.get(wanted) or of_name.get(wanted.split("-")[0]) or default
+
+    def question(self, name: str) -> Question | None:
+        """Return the question of the letter *name*, which all its languages share; None when it asks nothing."""
+        return self.letter(name).question
+
+
+def load(files: Mapping[str, str]) -> Bundle:
+    """
+    Read and check all *files* (posix path within the project -> text).
+
+    Raises:
+        BundleError: with everything that is wrong in any of them.
+    """
+    files = {path: unix_lines(text) for path, text in sorted(files.items())}
+    reader = _Loader(files)
+    bundle = reader.load()
+    if bundle is None:
+        raise BundleError(reader.diagnostics, files)
+    return bundle
+
+
+def load_workflow(name: str, text: str) -> Workflow:
+    """
+    Return the workflow *name* from the *text* of a version stored earlier.
+
+    Raises:
+        BundleError: the text is not a workflow.
+    """
+    path, text = f"workflows/{name}.yaml", unix_lines(text)
+    report = Report(path)
+    read = read_workflow(name, text, report)
+    if read.workflow is None:
+        raise BundleError(report.diagnostics, {path: text})
+    return read.workflow
+
+
+def content_hash(files: Mapping[str, str]) -> str:
+    """Return the SHA-256 (hex) over the sorted paths and their contents."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        for text in (path, files[path]):
+            raw = text.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()
+
+
+class _Loader:
+    """The state of loading one folder."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = files
+        self.diagnostics: list[Diagnostic] = []
+        self.workflows: dict[str, Workflow] = {}
+        self.references: dict[str, tuple[Reference, ...]] = {}
+        self.letters: dict[tuple[str, str], Letter] = {}
+        self.defaults: dict[str, str] = {}
+        self.written: dict[str, LetterFile] = {}  # by path
+
+    def load(self) -> Bundle | None:
+        people_report, shop_report = Report(PEOPLE), Report(SHOP)
+        people = read_people(self.files.get(PEOPLE), people_report)
+        shop = read_shop(self.files.get(SHOP), shop_report)
+        self.diagnostics += people_report.diagnostics + shop_report.diagnostics
+        self._read_workflows()
+        self._read_letters()
+        checker = CrossCheck(self._letter_keys(), self.letters, self.defaults, people)
+        self.diagnostics += checker.references(self.references)
+        self.diagnostics += checker.letters_in(self.written)
+        if self.diagnostics or shop is None:
+            return None
+        return Bundle(
+            hash=content_hash(self.files),
+            files=self.files,
+            workflows=self.workflows,
+            letters=self.letters,
+            defaults=self.defaults,
+            people=people,
+            shop=shop,
+        )
+
+    def _read_workflows(self) -> None:
+        for path, text in self.files.items():
+            if not path.startswith("workflows/") or path in (PEOPLE, SHOP):
+                continue
+            report, name = Report(path), path.removeprefix("workflows/").removesuffix(".yaml")
+            if not WORKFLOW_NAME.fullmatch(name) or not path.endswith(".yaml"):
+                help = 'use letters, digits, "-" and "_", and the ending .yaml, directly in workflows/'
+                report.add(Spot(), "114", "This is no name for a workflow file.", help)
+            else:
+                read = read_workflow(name, text, report)
+                self.references[path] = read.references
+                if read.workflow is not None:
+                    self.workflows[name] = read.workflow
+            self.diagnostics += report.diagnostics
+
+    def _letter_paths(self) -> list[str]:
+        """Return the paths of all letters, translations last: a clash of languages is theirs."""
+        paths = [p for p in self.files if p.startswith("templates/") and not p.startswith("templates/_")]
+        return sorted(paths, key=lambda path: (letter_name(path) or ("", None))[1] is not None)
+
+    def _letter_keys(self) -> set[str]:
+        """Return every letter there is a file for, readable or not."""
+        names = (letter_name(path) for path in self._letter_paths())
+        return {name[0] for name in names if name is not None}
+
+    def _read_letters(self) -> None:
+        layout = self._layout()
+        for path in self._letter_paths():
+            report = Report(path, "T")
+            file = read_letter(path, self.files, report)
+            letter = compile_letter(file, layout, report) if file and layout else None
+            if file is not None and letter is not None:
+                self._keep(file, letter, report)
+            self.diagnostics += report.diagnostics
+
+    def _keep(self, file: LetterFile, letter: Letter, report: Report) -> None:
+        language = letter.language.casefold()
+        for (key, tag), other in self.letters.items():
+            if (key, tag.casefold()) == (file.key, language):
+                message = f'{other.path} is written in "{letter.language}" as well.'
+                report.add(Spot(), "111", message, "correct its language")
+                return
+        self.letters[letter.key, letter.language] = letter
+        self.written[file.path] = file
+        if letter_name(file.path) == (file.key, None):
+            self.defaults[letter.key] = letter.language
+
+    def _layout(self) -> Layout | None:
+        text = self.files.get(LAYOUT)
+        if text is None:
+            return default_layout()
+        layout = read_layout(LAYOUT, text)
+        if isinstance(layout, Layout):
+            return layout
+        self.diagnostics += layout
+        return None

@@ -1,0 +1,23 @@
+"""
+What the file formats will know in later versions.
+
+Each word here gets its own diagnostic (W190, T190), so that nobody looks for a typo in a file that is
+merely ahead of its time. To support a feature, delete its words.
+"""
+
+KEYS = {
+    "a workflow": ("goal", "holdout"),
+    "a step": ("handoff", "remember", "split", "start", "wait_for"),
+}
+TRIGGERS = ("customer.quiet", "order.cancelled", "order.promise_missed", "order.refunded")
+NAMES = ("reply.intent", "reply.sentiment", "timed_out")
+
+
+def not_yet(what: str) -> str:
+    """Return the message for a feature of a later version."""
+    return f"{what} is not supported by this version yet."
+
+
+def is_later_name(dotted: str) -> bool:
+    """Tell whether *dotted* names something that this version never fills."""
+    return any(dotted == name or dotted.endswith("." + name) for name in NAMES)

@@ -1,0 +1,273 @@
+"""A workflow file: text in, a ``core.workflow.Workflow`` and diagnostics out."""
+
+from dataclasses import dataclass
+from datetime import time, timedelta
+from zoneinfo import ZoneInfo
+
+from followup.authoring import later
+from followup.authoring.diagnostics import Report, Spot, did_you_mean, listed
+from followup.authoring.durations import Unclear, read_cap, read_hours, read_timedelta
+from followup.authoring.shapes import Fields, as_mapping, as_text, kind_of
+from followup.authoring.source import Mapping, Node, Scalar, Sequence, read_yaml
+from followup.authoring.steps_file import Reference, StepsReader
+from followup.calendars import zone
+from followup.core.events import ORDER_EVENTS, EventKind
+from followup.core.schedule import SendWindow
+from followup.core.workflow import Cap, Condition, Exit, Per, ReEntry, Trigger, Workflow, WorkflowStatus
+
+KEYS = (
+    "workflow",
+    "title",
+    "status",
+    "learn",
+    "owner",
+    "sender",
+    "trigger",
+    "entry",
+    "exit_on",
+    "send_window",
+    "limits",
+    "max_late",
+    "max_postpone",
+    "steps",
+)
+REQUIRED = ("workflow", "title", "status", "owner", "sender", "trigger", "steps")
+TRIGGERS = ("order.placed", "order.paid", "order.fulfilled", "order.delivered", "manual")
+EVENTS = tuple(sorted(kind.value for kind in EventKind))
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+assert {trigger for trigger in TRIGGERS if trigger != "manual"} <= {kind.value for kind in ORDER_EVENTS}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFile:
+    """What a file says: the workflow, when all of it could be read, and the letters and people it names."""
+
+    workflow: Workflow | None
+    references: tuple[Reference, ...] = ()
+
+
+def read_workflow(name: str, text: str, report: Report) -> WorkflowFile:
+    """
+    Read the workflow called *name* (its file name without ``.yaml``).
+
+    Everything wrong goes into *report*; the workflow is None then.
+    """
+    node = read_yaml(text, report)
+    if report.diagnostics:
+        return WorkflowFile(None)
+    if not isinstance(node, Mapping):
+        what = "empty" if node is None else kind_of(node)
+        spot = node.spot if node else Spot()
+        report.add(
+            spot, "103", f"A workflow file must be keys with values, not {what}.", f"it needs {listed(REQUIRED)}"
+        )
+        return WorkflowFile(None)
+    return _Reader(name, node, report).read()
+
+
+class _Reader:
+    """The state of reading one file."""
+
+    def __init__(self, name: str, node: Mapping, report: Report) -> None:
+        self.name, self.report = name, report
+        self.fields = Fields(node, report, "a workflow", KEYS, later.KEYS["a workflow"])
+        self.steps = StepsReader(report)
+
+    def read(self) -> WorkflowFile:
+        self.fields.check(*REQUIRED)
+        self._check_name()
+        steps = self.steps.read(self.fields.get("steps"))  # first: conditions elsewhere may name asks
+        title, status, trigger = self.fields.text("title", numbers=True), self._status(), self._trigger()
+        owner, sender = self._person("owner"), self._person("sender")
+        only_if, re_entry = self._entry()
+        cap, priority = self._limits()
+        rest = {
+            "exit_on": self._exits(),
+            "send_window": self._window(),
+            "max_late": self._span("max_late", Workflow.max_late),
+            "max_postpone": self._span("max_postpone", Workflow.max_postpone),
+        }
+        learn = self.fields.text("learn")
+        references = tuple(self.steps.references)
+        if self.report.diagnostics:
+            return WorkflowFile(None, references)
+        assert title is not None
+        assert status is not None
+        assert trigger is not None
+        assert owner is not None
+        assert sender is not None
+        workflow = Workflow(
+            name=self.name,
+            title=title,
+            status=status,
+            trigger=trigger,
+            owner=owner,
+            sender=sender,
+            steps=steps,
+            learn=learn,
+            only_if=only_if,
+            re_entry=re_entry,
+            cap=cap,
+            priority=priority,
+            **rest,  # type: ignore[arg-type]
+        )
+        return WorkflowFile(workflow, references)
+
+    def _check_name(self) -> None:
+        written, node = self.fields.text("workflow", numbers=True), self.fields.get("workflow")
+        if written is not None and node is not None and written != self.name:
+            message = f'The workflow is called "{written}", but its file "{self.name}.yaml".'
+            self.report.add(node.spot, "111", message, f'write "{self.name}" here, or rename the file')
+
+    def _status(self) -> WorkflowStatus | None:
+        word = self.fields.choice("status", [status.value for status in WorkflowStatus])
+        return WorkflowStatus(word) if word else None
+
+    def _person(self, key: str) -> str | None:
+        name, node = self.fields.text(key), self.fields.get(key)
+        if name is not None and node is not None:
+            self.steps.references.append(Reference(name, node.spot, "person"))
+        return name
+
+    def _trigger(self) -> Trigger | None:
+        mapping = self.fields.mapping("trigger")
+        if mapping is None:
+            return None
+        fields = Fields(mapping, self.report, "a trigger", ("event", "per"))
+        fields.check("event")
+        per = fields.choice("per", [per.value for per in Per])
+        if per == Per.CUSTOMER:
+            self.report.add(mapping.entries["per"].value.spot, "190", later.not_yet('"per: customer"'))
+        event = self._event(fields, TRIGGERS, later.TRIGGERS)
+        return Trigger(event) if event else None
+
+    def _event(self, fields: Fields, known: tuple[str, ...], later_ones: tuple[str, ...]) -> str | None:
+        event, node = fields.text("event"), fields.get("event")
+        if event is None or node is None or event in known:
+            return event
+        if event in later_ones:
+            self.report.add(node.spot, "190", later.not_yet(f'"{event}" in {fields.place}'))
+        elif guess := did_you_mean(event, [*known, *later_ones]):
+            help = f"known here: {listed(known)}"
+            self.report.add(node.spot, "101", f'Unknown event "{event}". Did you mean "{guess}"?', help)
+        else:
+            help = f"known here: {listed(known)}"
+            self.report.add(node.spot, "190", later.not_yet(f'The event "{event}" in {fields.place}'), help)
+        return None
+
+    def _entry(self) -> tuple[tuple[Condition, ...], ReEntry]:
+        mapping = self.fields.mapping("entry")
+        if mapping is None:
+            return (), ReEntry()
+        fields = Fields(mapping, self.report, '"entry"', ("only_if", "re_entry"))
+        fields.check()
+        conditions = fields.sequence("only_if")
+        read = [self.steps.condition(item, "A condition") for item in conditions.items] if conditions else []
+        return tuple(condition for condition in read if condition), fields.parsed("re_entry", _re_entry) or ReEntry()
+
+    def _exits(self) -> tuple[Exit, ...]:
+        sequence = self.fields.sequence("exit_on")
+        read = [self._exit(item) for item in sequence.items] if sequence else []
+        return tuple(way_out for way_out in read if way_out)
+
+    def _exit(self, node: Node) -> Exit | None:
+        mapping = as_mapping(node, self.report, 'An item of "exit_on"')
+        if mapping is None:
+            return None
+        fields = Fields(mapping, self.report, '"exit_on"', ("event", "where", "as"))
+        fields.check("event")
+        event = self._event(fields, EVENTS, tuple(t for t in later.TRIGGERS if t not in EVENTS))
+        where = self.steps.condition(fields.get("where"), '"where"', event=True)
+        label = fields.text("as", numbers=True)
+        return Exit(event, where, label) if event else None
+
+    def _window(self) -> SendWindow | None:
+        mapping = self.fields.mapping("send_window")
+        if mapping is None:
+            return None
+        fields = Fields(mapping, self.report, '"send_window"', ("days", "hours", "timezone", "fallback_timezone"))
+        fields.check()
+        opens, closes = fields.parsed("hours", read_hours) or (time(0), time(0))
+        weekdays, business = self._days(fields)
+        name = fields.text("timezone")
+        return SendWindow(
+            opens=opens,
+            closes=closes,
+            weekdays=weekdays,
+            business_days=business,
+            zone=fields.parsed("timezone", read_zone) if name not in (None, "customer") else None,
+            fallback_zone=fields.parsed("fallback_timezone", read_zone),
+        )
+
+    def _days(self, fields: Fields) -> tuple[frozenset[int], bool]:
+        node = fields.get("days")
+        every = frozenset(range(7))
+        if isinstance(node, Sequence):
+            days = [self._weekday(item) for item in node.items]
+            if not days:
+                self.report.add(node.spot, "105", '"days" is empty: nothing would ever be sent.')
+            return frozenset(day for day in days if day is not None), False
+        if isinstance(node, Scalar) and node.raw.strip().casefold()[:3] in WEEKDAYS:
+            day = self._weekday(node)
+            return (frozenset({day}) if day is not None else every), False
+        word = fields.choice("days", ("any day", "weekdays", "business days"))
+        return (frozenset(range(5)) if word in ("weekdays", "business days") else every), word == "business days"
+
+    def _weekday(self, node: Node) -> int | None:
+        text = as_text(node, self.report, "A day")
+        if text is None:
+            return None
+        day = text.casefold()
+        for names in (WEEKDAYS, DAY_NAMES):
+            if day in names:
+                return names.index(day)
+        guess = did_you_mean(text, [*WEEKDAYS, *DAY_NAMES])
+        hint = f' Did you mean "{guess}"?' if guess else ""
+        self.report.add(node.spot, "105", f'"{text}" is not a day.{hint}', f"days: {', '.join(WEEKDAYS)}")
+        return None
+
+    def _limits(self) -> tuple[Cap | None, int]:
+        mapping = self.fields.mapping("limits")
+        if mapping is None:
+            return None, Workflow.priority
+        fields = Fields(mapping, self.report, '"limits"', ("cap", "when_capped", "priority"))
+        fields.check()
+        found = fields.parsed("cap", read_cap)
+        skip = fields.choice("when_capped", ("postpone", "skip")) == "skip"
+        priority = fields.integer("priority", 0, 100)
+        if "when_capped" in mapping.entries and "cap" not in mapping.entries:
+            self.report.add(mapping.entries["when_capped"].spot, "102", '"when_capped" needs "cap".')
+        cap = Cap(*found, skip) if found else None
+        return cap, Workflow.priority if priority is None else priority
+
+    def _span(self, key: str, default: timedelta) -> timedelta:
+        return self.fields.parsed(key, read_timedelta) or default
+
+
+def read_zone(text: str) -> ZoneInfo:
+    """
+    Return the time zone called *text*.
+
+    Raises:
+        Unclear: there is none of that name.
+    """
+    found = zone(text)
+    if found is None:
+        from zoneinfo import available_timezones  # noqa: PLC0415
+
+        guess = did_you_mean(text, available_timezones())
+        hint = f'did you mean "{guess}"? ' if guess else ""
+        raise Unclear("108", f'there is no time zone "{text}"', f'{hint}zones are written like "Europe/Berlin"')
+    return found
+
+
+def _re_entry(text: str) -> ReEntry:
+    words = " ".join(text.split())
+    if words == "never":
+        return ReEntry(never=True)
+    if words == "every order":
+        return ReEntry()
+    if words.startswith("after "):
+        return ReEntry(after=read_timedelta(words.removeprefix("after ")))
+    raise Unclear("105", f"'{text}' is not a rule", 'write "never", "every order" or for example "after 90 days"')

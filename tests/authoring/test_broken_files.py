@@ -1,0 +1,22 @@
+"""Every file in ``broken/`` is refused with exactly the diagnostics that stand beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from followup.authoring.bundle import BundleError, load
+from tests.authoring.project import FILES
+
+CASES = sorted(path for path in (Path(__file__).parent / "broken").iterdir() if path.suffix in {".yaml", ".md"})
+
+
+def diagnostics_of(case: Path) -> str:
+    folder = "workflows" if case.suffix == ".yaml" else "templates"
+    with pytest.raises(BundleError) as raised:
+        load({**FILES, f"{folder}/{case.name}": case.read_text("utf-8")})
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_broken_file_gets_the_diagnostics_beside_it(case: Path) -> None:
+    assert diagnostics_of(case) + "\n" == case.with_name(case.name + ".txt").read_text("utf-8")
