@@ -88,7 +88,6 @@ class App:
             reply_domain=self.settings.reply_domain,
             public_url=self.settings.public_url,
             keys=self.settings.keys,
-            shop_name=self.settings.project.absolute().name,
         )
 
 

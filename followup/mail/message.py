@@ -41,7 +41,6 @@ class MailIdentity:
     reply_domain: str
     public_url: str
     keys: tuple[str, ...] = field(repr=False)
-    shop_name: str
 
     def message_id(self, name: str) -> str:
         """Return the RFC 5322 Message-ID of the message called *name*, with its angle brackets."""
@@ -96,6 +95,7 @@ class Origin:
     workflow: str
     step: str
     letter: str
+    shop: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def compose(
             **_thread_headers(thread),
             "List-Unsubscribe": f"<{stop_url}>, <mailto:{stop_address}?subject=unsubscribe>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",  # RFC 8058
-            "Feedback-ID": feedback_id(origin.workflow, origin.step, identity.shop_name),
+            "Feedback-ID": feedback_id(origin.workflow, origin.step, origin.shop),
             # Exchange only, and not "OOF": an out-of-office note tells us when to come back.
             "X-Auto-Response-Suppress": "AutoReply",
             # No Auto-Submitted: by RFC 3834 it asks programs not to answer, but help desks and mail

@@ -56,7 +56,7 @@ def write(one: Claimed, bundle: Bundle, identity: MailIdentity, now: datetime) -
         sender=person,
         recipient=Recipient(customer.email, _full_name(customer.first_name, customer.last_name)),
         name=name,
-        origin=Origin(message.workflow, message.step, message.letter),
+        origin=Origin(message.workflow, message.step, message.letter, bundle.shop.name),
         identity=identity,
         now=now,
         thread=_thread(one, identity),

@@ -8,9 +8,7 @@ from followup.mail.message import Content, MailIdentity, Origin, Recipient, comp
 KEYS = ("the newest key, long enough to sign", "an older key")
 NAME = "abcdefghijklmnop"
 NOW = datetime(2026, 3, 2, 9, 0, 0, 123, tzinfo=UTC)
-IDENTITY = MailIdentity(
-    reply_domain="reply.lumen.example", public_url="https://follow.lumen.example", keys=KEYS, shop_name="Lumen"
-)
+IDENTITY = MailIdentity(reply_domain="reply.lumen.example", public_url="https://follow.lumen.example", keys=KEYS)
 MARA = Person(key="mara", name="Mara Lind", email="mara@lumen.example", signature="Mara")
 
 
@@ -21,7 +19,7 @@ def a_mail(*, subject="How is the lamp?", sender=MARA, to="joan@customer.example
         sender=sender,
         recipient=Recipient(to, to_name),
         name=NAME,
-        origin=changes.pop("origin", Origin("After a lamp", "ask", "ask")),
+        origin=changes.pop("origin", Origin("After a lamp", "ask", "ask", "Lumen")),
         identity=IDENTITY,
         now=NOW,
         **changes,

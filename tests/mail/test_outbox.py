@@ -60,7 +60,7 @@ def test_looking_tells_what_became_of_a_letter(outbox):
 
 
 def test_a_file_name_stays_inside_the_folder(outbox):
-    mail = a_mail(origin=Origin("w", "s", "../../etc/passwd\x00:é"))
+    mail = a_mail(origin=Origin("w", "s", "../../etc/passwd\x00:é", "Lumen"))
 
     assert file_name(mail) == f"{NOW:%Y%m%dT%H%M%SZ}_etc-passwd_{mail.token}.eml"
 
@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_one_is_a_wrong_setting(tmp_path):
 def test_a_full_disk_is_worth_another_try_and_leaves_nothing_behind(outbox):
     # A limit on file size stands for the full disk: the write fails half way with the letter's first bytes down.
     sent(outbox, a_mail())
-    big = a_mail(text="x" * 100_000, origin=Origin("w", "s", "big"))
+    big = a_mail(text="x" * 100_000, origin=Origin("w", "s", "big", "Lumen"))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

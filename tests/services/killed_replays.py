@@ -34,7 +34,7 @@ def play(url: str, outbox: Path, project: Path, orders: Path, acts: Path) -> Non
     engine = make_engine(url)
     upgrade(engine)
     deploy.apply(engine, read_folder(project), clock=clock)
-    identity = MailIdentity(reply_domain="reply.test", public_url="https://x.test", keys=("key",), shop_name="X")
+    identity = MailIdentity(reply_domain="reply.test", public_url="https://x.test", keys=("key",))
     post = Post(transport=Outbox(outbox, clock), identity=identity, suppression_key="key")
     replay(engine, purchases, read_acts(acts), library=Library(), post=post, clock=clock)
     engine.dispose()

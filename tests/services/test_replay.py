@@ -87,7 +87,7 @@ def demo(url: str, folder: Path) -> Replayed:
     purchases = list(read_orders(DEMO / "orders.csv"))
     clock = VirtualClock(min(purchase.order.placed_at for purchase in purchases))
     deploy.apply(engine, read_folder(folder), clock=clock)
-    identity = MailIdentity(reply_domain="reply.test", public_url="https://x.test", keys=("k",), shop_name="X")
+    identity = MailIdentity(reply_domain="reply.test", public_url="https://x.test", keys=("k",))
     post = Post(transport=Outbox(folder / "outbox", clock), identity=identity, suppression_key="k")
     result = replay(engine, purchases, read_acts(DEMO / "acts.yaml"), library=Library(), post=post, clock=clock)
     engine.dispose()

@@ -123,9 +123,7 @@ class World:
         self.engine, self.folder = engine, folder
         self.clock = VirtualClock(MONDAY)
         self.library = Library()
-        self.identity = MailIdentity(
-            reply_domain="reply.forge.example", public_url="https://forge.example", keys=KEYS, shop_name="Harrow Forge"
-        )
+        self.identity = MailIdentity(reply_domain="reply.forge.example", public_url="https://forge.example", keys=KEYS)
         self.post = Post(
             transport=transport or Outbox(folder / "outbox", self.clock),
             identity=self.identity,
