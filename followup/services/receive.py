@@ -6,6 +6,7 @@ our own Message-IDs; a sender's address alone is only a suggestion for a person 
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +20,7 @@ from followup.core.message import Action, MessageState, Outcome
 from followup.core.replies import Choice, InboundState, MailKind, Question, Source, matching_choice
 from followup.core.tokens import TokenPurpose
 from followup.errors import NotFound, UsageError
-from followup.inbound.kind import mail_kind
+from followup.inbound.kind import delivery_failed, mail_kind
 from followup.inbound.match import addressed_token, referenced_names
 from followup.inbound.mime import ReadMail, read
 from followup.inbound.reply_text import OwnWords, own_words
@@ -70,7 +71,8 @@ def receive(engine: Engine, inbound_id: int, *, library: Library, post: Post) ->
     """
     with reading(engine) as conn:
         stored = inbound_mail.load(conn, inbound_id)
-    understood = _understand(stored.raw, post)
+        writers = [person.email for person in library.newest(conn).people.values()]
+    understood = _understand(stored.raw, [post.identity.reply_domain, *writers])
     with writing(engine) as conn:
         if not inbound_mail.lock_new(conn, inbound_id):
             state, error = inbound_mail.state_of(conn, inbound_id)
@@ -83,9 +85,13 @@ def receive(engine: Engine, inbound_id: int, *, library: Library, post: Post) ->
     return heard
 
 
-def _understand(raw: bytes, post: Post) -> _Understood:
+def _understand(raw: bytes, ours: Sequence[str]) -> _Understood:
+    """Read a mail; *ours* are addresses that a quoted letter of ours shows."""
     mail = read(raw)
-    return _Understood(mail, mail_kind(mail), own_words(mail, [post.identity.reply_domain]))
+    words = own_words(mail, ours)
+    if not words.text:  # everything looked quoted: better too much than nothing
+        words = OwnWords(mail.text.strip(), mail.text.strip())
+    return _Understood(mail, mail_kind(mail), words)
 
 
 def _put_on_record(
@@ -159,7 +165,7 @@ def _replied(
     _prove_accepted(conn, message, now)
     if kind is not MailKind.HUMAN:
         told: dict[str, object] = {"mail_kind": kind.value, "back_on": back.isoformat() if back else None}
-        _tell(conn, message, EventKind.AUTO_REPLY_RECEIVED, f"reply:{stored.content_hash}", now, **told)
+        _tell(conn, message, _event_of(mail, kind), f"reply:{stored.content_hash}", now, **told)
         enrollments.wake(conn, [message.enrollment_id], at=now)
         return Heard(InboundState.PROCESSED, kind, message.customer_id, words.text)
     choice = matching_choice(words.text, _question(conn, message, bundle))
@@ -177,6 +183,13 @@ def _replied(
     _waits_for_us(conn, message, bundle, now, because=f"reply:{stored.content_hash}")
     enrollments.wake(conn, [message.enrollment_id], at=now)
     return Heard(InboundState.PROCESSED, kind, message.customer_id, words.text, choice.id if choice else None)
+
+
+def _event_of(mail: ReadMail, kind: MailKind) -> EventKind:
+    """Return what a machine's mail tells of; a notice of delay is no bounce."""
+    if kind is MailKind.BOUNCE and delivery_failed(mail):
+        return EventKind.MESSAGE_BOUNCED
+    return EventKind.MESSAGE_COMPLAINED if kind is MailKind.COMPLAINT else EventKind.AUTO_REPLY_RECEIVED
 
 
 def record_click(

@@ -90,6 +90,40 @@ def test_an_out_of_office_note_is_no_answer_and_no_conversation_and_extends_the_
     assert asked.rows("enrollments")[0].outcome == "silent"
 
 
+BOUNCE = """\
+From: MAILER-DAEMON@mx.example
+To: {to}
+Subject: Undelivered Mail Returned to Sender
+Message-ID: <b@mx.example>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: text/plain
+
+Your mail could not be delivered.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example
+
+Final-Recipient: rfc822; ana@example.com
+Action: {action}
+Status: {status}
+--b--
+"""
+
+
+@pytest.mark.parametrize(("action", "status", "ends"), [("failed", "5.1.1", True), ("delayed", "4.4.1", False)])
+def test_a_bounce_ends_the_run_and_a_notice_of_delay_does_not(asked: World, action, status, ends) -> None:
+    to = asked.letters()[0]["Reply-To"]
+    heard = asked.hear(BOUNCE.format(to=to, action=action, status=status).encode())
+    assert heard.kind is MailKind.BOUNCE
+    asked.drain()
+    assert (asked.rows("enrollments")[0].outcome == "bounced") is ends
+    assert asked.rows("conversations") == []
+
+
 def test_a_forged_address_reaches_nobody(asked: World) -> None:
     letter = asked.letters()[0]
     forged = sign(TokenPurpose.REPLY, asked.rows("messages")[0].token, ["another key"])

@@ -1,0 +1,120 @@
+"""The documents say what is there: links lead somewhere, commands exist, every setting is listed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from followup.authoring.bundle import load
+from followup.authoring.sandbox import FILTERS
+from followup.cli.main import COMMANDS, followup
+from followup.settings import Settings, variable
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for name, body in FENCE.findall(page.read_text()) if name == language]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_the_pages_exist_with_their_options(page: Path) -> None:
+    text = page.read_text()
+    used = re.findall(
+        r"(?:^|[`/ ])followup ((?:[a-z]+ ?)+)((?:[^`\n#&]*))",
+        "\n".join([*blocks(page, "sh"), *re.findall(r"`followup [^`]*`", text)]),
+    )
+    for words, rest in used:
+        command: click.Command | None = followup
+        context = click.Context(followup)
+        for word in words.split():
+            if not isinstance(command, click.Group):
+                break
+            name = word.split("|")[0]
+            assert command.get_command(context, name) is not None, f"{page.name}: followup {words}"
+            command = command.get_command(context, name)
+        assert command is not None
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known, f"{page.name}: followup {words}{rest}"
+
+
+def test_every_command_of_the_table_can_be_loaded() -> None:
+    context = click.Context(followup)
+    for name in COMMANDS:
+        command = followup.get_command(context, name)
+        assert command is not None
+        assert command.help
+
+
+def test_every_setting_is_described_and_nothing_else() -> None:
+    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
+    assert listed == {variable(field) for field in Settings.model_fields}
+
+
+def test_every_filter_is_named_in_the_files_page() -> None:
+    text = (ROOT / "docs/files.md").read_text()
+    assert set(re.findall(r"`(\w+)`", text.split("Filters:")[1].split("Dates are")[0])) == set(FILTERS)
+
+
+def test_the_workflow_and_the_letter_of_the_files_page_are_valid() -> None:
+    page = ROOT / "docs/files.md"
+    workflow, people, shop = blocks(page, "yaml")
+    (letter,) = blocks(page, "markdown")
+    thanks = "---\nsubject: Thank you\npurpose: service\n---\nThat helps. {{ signature }}\n"
+    bundle = load(
+        {
+            "workflows/first-weeks.yaml": workflow,
+            "workflows/people.yaml": people,
+            "workflows/shop.yaml": shop,
+            "templates/arrived-well.md": letter,
+            "templates/thank-you.md": thanks,
+        }
+    )
+    assert set(bundle.workflows) == {"first-weeks"}
+    assert set(bundle.people) == {"nell"}
+
+
+def test_the_commands_of_the_readme_stand_on_one_line_each() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    setups = [line for line in lines if line.startswith("python3 -m venv")]
+    assert len(setups) == 2
+    assert setups[0].endswith("followup demo")
+    assert "pytest" in setups[1]
+
+
+def test_the_layers_of_the_architecture_page_are_those_that_are_checked() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    drawn = [
+        re.split(r"  +", line.strip())[0]
+        for line in page.split("Layers")[1].split("`cli` stands")[0].splitlines()
+        if line.startswith("    ")
+    ]
+    checked = (ROOT / "pyproject.toml").read_text().split("layers = [")[1].split("]")[0]
+    wanted = [
+        re.sub(r"\(followup\.\w+\) \| | \| \(followup\.\w+\)", "", line).replace("followup.", "")
+        for line in re.findall(r'"(.*)"', checked)
+    ]
+    assert drawn == wanted
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from followup.cli.main import followup\n"
+        "try: followup.main(['--help'], prog_name='followup')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'sqlalchemy', 'pydantic', 'jinja2', 'alembic', 'holidays', 'structlog', 'psycopg'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
