@@ -44,20 +44,31 @@ class App:
                 f"there is no database {missing} yet",
                 hint="In a project folder: followup apply. followup init makes such a folder",
             )
-        engine = make_engine(self.settings.database)
-        with reading(engine) as conn:
+        with reading(self._engine) as conn:
             current = upgrade.current(conn)
         if current != upgrade.newest():
             state = "is empty" if current is None else f"is at version {current}, this code needs {upgrade.newest()}"
             raise ConfigurationError(f"the database {state}", hint="Run: followup db upgrade")
-        return engine
+        return self._engine
 
     @cached_property
     def upgraded_engine(self) -> Engine:
         """Return the engine after bringing its schema up to date: for commands that begin something new."""
-        engine = make_engine(self.settings.database)
-        upgrade.upgrade(engine)
-        return engine
+        self.upgrade()
+        return self._engine
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return make_engine(self.settings.database)
+
+    def upgrade(self) -> bool:
+        """Bring the database's schema up to date; return whether there was anything to do."""
+        return upgrade.upgrade(self._engine)
+
+    def close(self) -> None:
+        """Close what connections there are; the last one to a SQLite file folds its log into it."""
+        if "_engine" in self.__dict__:
+            self._engine.dispose()
 
     def transport(self) -> Transport:
         """

@@ -69,14 +69,20 @@ def make_project(folder: Path) -> list[Path]:
     """
     Fill *folder* with workflows, letters, people, settings and a README; return the files made.
 
+    A README that is there stays; a ``.gitignore`` gets the lines that keep secrets out.
+
     Raises:
         UsageError: there is a project already (nothing was written), or the folder cannot be written.
     """
-    files = _files()
-    for name in (*FOLDERS, *(path for path in files if "/" not in path)):
+    for name in (*FOLDERS, ".env", "Procfile"):
         if (folder / name).exists():
             raise UsageError(f"{folder / name} exists already", hint="Name a new folder: followup init my-shop")
+    files = _files()
     try:
+        if (folder / "README.md").exists():
+            del files["README.md"]
+        if (folder / ".gitignore").exists():
+            files[".gitignore"] = (folder / ".gitignore").read_bytes().rstrip() + b"\n" + files[".gitignore"]
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -118,7 +118,8 @@ def test_an_unsubscribe_ends_the_run_and_nothing_more_is_sent(world: World) -> N
     assert (run.state, run.outcome) == ("exited", "unsubscribed")
     world.take_in(a_purchase("T-2", delivered_at=world.clock.now()))
     world.later(days=3)
-    assert world.states() == ["accepted", "skipped"]
+    assert world.states() == ["accepted", "cancelled"]
+    assert world.rows("enrollments")[1].outcome == "the address is suppressed: unsubscribed"
 
 
 def test_a_cancelled_order_ends_the_run_and_withdraws_its_letter(world: World) -> None:

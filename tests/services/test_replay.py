@@ -6,8 +6,6 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, select
-
 from followup.authoring.acts_file import read_acts
 from followup.authoring.bundle import read_folder
 from followup.authoring.starter import DEMO, make_project
@@ -19,9 +17,9 @@ from followup.services.deliver import Post
 from followup.services.library import Library
 from followup.services.replay import Replayed, replay
 from followup.shops.csv_file import read_orders
-from followup.store import schema
-from followup.store.engine import make_engine, reading
+from followup.store.engine import make_engine
 from followup.store.upgrade import upgrade
+from tests.services.told import told_by
 from tests.services.world import ASK, CHECK_IN, OPEN, PEOPLE, SHOP, World, a_purchase
 
 KILLS = 20
@@ -44,39 +42,6 @@ T-1,2026-03-02T10:00:00+00:00,2026-03-05T12:00:00+00:00,delivered,ana@example.co
 T-2,2026-03-03T10:00:00+01:00,2026-03-06T12:00:00+01:00,delivered,ben@example.com,Ben,Europe/Berlin,94,Knife,knives,94
 T-3,2026-03-04T10:00:00-05:00,2026-03-09T12:00:00-05:00,delivered,cy@example.com,Cy,America/New_York,129,Pan,pans,129
 """
-
-
-TOLD = {
-    "enrollments": "workflow state step phase since wake_at entered_at ended_at outcome",
-    "messages": "workflow step round letter state first_due_at due_at not_after accepted_at reason question purpose",
-    "decisions": "at workflow step round verdict gate reason values until",
-    "events": "kind occurred_at",
-    "answers": "letter answer at",
-    "replies": "text received_at returns_on",
-    "conversations": "opened_at closed_at",
-}
-
-
-def told(engine: Engine) -> dict[str, list[tuple]]:
-    """Return what a replay left, without what names rows (ids, tokens) and by whom they were worked on."""
-    found = {}
-    orders = schema.orders
-    with reading(engine) as conn:
-        for name, columns in TOLD.items():
-            table = schema.metadata.tables[name]
-            wanted = select(*(table.c[column] for column in columns.split()))
-            if "order_id" in table.c:
-                wanted = wanted.add_columns(orders.c.number).join(orders, table.c.order_id == orders.c.id)
-            found[name] = sorted((tuple(row) for row in conn.execute(wanted)), key=repr)
-    return found
-
-
-def told_by(url: str) -> dict[str, list[tuple]]:
-    engine = make_engine(url)
-    try:
-        return told(engine)
-    finally:
-        engine.dispose()
 
 
 def demo(url: str, folder: Path) -> Replayed:

@@ -1,0 +1,86 @@
+"""``inbound``: mail from files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from followup.cli import output
+from followup.cli.shared import FILE, json_option, make_app
+
+if TYPE_CHECKING:
+    from followup.services.receive import Heard
+
+_KINDS = {
+    "human": "A reply",
+    "auto_reply": "An automatic reply",
+    "bounce": "A delivery report",
+    "complaint": "A complaint report",
+    "unsubscribe": "A wish for no more mail",
+}
+
+
+@click.group("inbound")
+def inbound_command() -> None:
+    """Bring mail in from a file."""
+
+
+@inbound_command.command("add")
+@click.argument("file", type=FILE)
+@json_option
+def add_inbound(file: Path, as_json: bool) -> None:
+    """
+    Bring the mail in FILE (.eml) on the record.
+
+    The raw mail is stored before anything looks at it; the same mail twice is one reply.
+    """
+    from followup.core.replies import InboundState
+    from followup.errors import UsageError
+    from followup.services.receive import receive, store_raw
+    from followup.store import customers
+    from followup.store.engine import reading
+
+    app = make_app()
+    raw = file.read_bytes()
+    if not raw.strip():
+        raise UsageError(f"{file} is empty", hint="Save the mail with its headers (show source, or save as .eml)")
+    inbound_id, new = store_raw(app.engine, raw, channel="file", clock=app.clock)
+    heard = receive(app.engine, inbound_id, library=app.library, post=app.post())
+    email = None
+    if heard.customer_id is not None:
+        with reading(app.engine) as conn:
+            email = customers.address_of(conn, heard.customer_id)
+    if as_json:
+        output.document(
+            {
+                "inbound": inbound_id,
+                "new": new,
+                "state": heard.state.value,
+                "kind": heard.kind.value if heard.kind else None,
+                "customer": heard.customer_id,
+                "email": email,
+                "text": heard.text,
+                "answer": heard.answer,
+                "error": heard.error,
+            }
+        )
+    else:
+        _summarise(heard, inbound_id, email, new=new)
+    if heard.state in {InboundState.UNMATCHED, InboundState.FAILED}:
+        raise click.exceptions.Exit(1)
+
+
+def _summarise(heard: "Heard", inbound_id: int, email: str | None, *, new: bool) -> None:
+    from followup.core.replies import InboundState
+
+    if not new or heard.state is InboundState.IGNORED:
+        output.say(f"This mail came in before ({heard.state.value}, mail {inbound_id}); nothing was changed.")
+    elif heard.state is InboundState.PROCESSED:
+        what = _KINDS.get(heard.kind.value, "A mail") if heard.kind else "A mail"
+        output.say(f"{what} from {email or 'a customer without an address'}, now on their record.")
+        if heard.answer is not None:
+            output.say(f"  answers: {heard.answer}")
+        output.say(f"  {output.quoted(heard.text)}" if heard.text else "  (no words of their own)")
+        output.hint(f"followup customers show {email}", "their whole story")
+    else:
+        output.say(f"Kept as mail {inbound_id}, but on nobody's record: {heard.error}.")

@@ -1,0 +1,105 @@
+"""``followup``: the commands by name. Nothing heavy is imported until one of them runs."""
+
+import importlib
+import sys
+
+import click
+from click.exceptions import NoArgsIsHelpError, NoSuchCommand
+
+from followup import __version__
+from followup.cli import output
+from followup.errors import FollowupError
+
+# name -> (module, what it does); the first line of help is kept here so that --help imports nothing
+COMMANDS = {
+    "demo": ("play", "Show a small shop's conversations, in virtual time."),
+    "init": ("project", "Make a project folder: workflows, letters, people, settings."),
+    "apply": ("project", "Check the folder and make it what runs."),
+    "import": ("intake", "Bring orders in from a file."),
+    "trigger": ("workflows", "Let customers into a workflow by hand."),
+    "worker": ("worker", "Do what falls due, until stopped."),
+    "replay": ("play", "Let an order file happen in virtual time."),
+    "inbound": ("hear", "Bring mail in from a file."),
+    "status": ("record", "Show how many of everything there are."),
+    "customers": ("record", "Show a customer's record."),
+    "replies": ("record", "Show what customers wrote."),
+    "conversations": ("record", "Show who waits for an answer; close conversations."),
+    "workflows": ("workflows", "Show the applied workflows."),
+    "why": ("record", "Explain what happened with an order, and what did not."),
+    "config": ("project", "Show every setting."),
+    "db": ("project", "Look after the database."),
+}
+STOPPED = 130  # what shells say of a program that Ctrl-C ended
+
+
+class _Commands(click.Group):
+    """Finds each command in its module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"followup.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:  # raised without suggestions: click knows none of our names
+            raise NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="followup")
+def followup() -> None:
+    """
+    Follow up with customers after they buy: ask, listen, remember.
+
+    \b
+    followup demo                       see it work, in a minute
+    followup init my-shop               begin a project
+    followup import orders orders.csv   bring orders in
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run one command and exit: 0 ok, 1 failed or findings, 2 wrong usage, 3 try again later."""
+    output.prepare()
+    sys.exit(_run(args))
+
+
+def _run(args: list[str] | None) -> int:
+    try:
+        code = followup.main(args=args, prog_name="followup", standalone_mode=False)
+        output.finish()
+    except FollowupError as error:
+        output.fail(error)
+        return error.exit_code
+    except click.ClickException as error:
+        _explain(error)
+        return error.exit_code
+    except click.Abort:  # Ctrl-C, or the end of input where an answer was asked for
+        output.tell("Stopped.")
+        return STOPPED
+    except output.ReaderGone:
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: click.ClickException) -> None:
+    """Say what was wrong with the command line the way all errors are said."""
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        return
+    output.complain(error.format_message())
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        output.tell(f"hint: {error.ctx.command_path} --help")

@@ -1,0 +1,219 @@
+"""The only module that prints. Results go to stdout, everything said about them to stderr."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from unicodedata import combining, east_asian_width
+
+import click
+
+from followup.errors import FollowupError
+
+LEAST_ROOM = 24  # cells a wrapped column needs to be readable
+JOINERS = "\u200c\u200d"  # invisible, but Persian words and families of emoji fall apart without them
+
+
+class ReaderGone(Exception):
+    """Whoever read our output (head, less) has seen enough."""
+
+
+def prepare() -> None:
+    """Make output that is closed, or no UTF-8, lose signs instead of breaking off."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+        elif getattr(stream, "errors", None) == "strict":
+            stream.reconfigure(errors="replace")
+
+
+def finish() -> None:
+    """Print what is still on its way, so that a failure shows here and not after the exit code was chosen."""
+    _print("", end="", flush=True)
+
+
+def say(text: str = "") -> None:
+    """Print a line of the result; control characters of strangers' text are made visible."""
+    _print(_harmless(text))
+
+
+def entry(lead: str, text: str) -> None:
+    """Print *text* after *lead*; on a terminal that is too narrow it goes on below itself."""
+    _print(_hanging(_harmless(lead), _harmless(text)))
+
+
+def _print(text: str, *, end: str = "\n", flush: bool = False) -> None:
+    try:
+        print(text, end=end, flush=flush)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere, quietly
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGone from error
+        raise FollowupError(f"the output cannot be written: {error.strerror}") from error
+
+
+def tell(text: str) -> None:
+    """Print a remark about the result."""
+    print(_harmless(text), file=sys.stderr)
+
+
+def hint(command: str, purpose: str) -> None:
+    """Print a command that helps from here, and what it is good for."""
+    tell(f"  {command:<38}  {purpose}".rstrip())
+
+
+def fail(error: FollowupError) -> None:
+    """Print an error and what to do about it."""
+    found = getattr(error, "diagnostics", None)
+    if found:  # places in files: each begins its own line, so that editors can jump to it
+        tell(str(error))
+        files = {one.path for one in found}
+        complain(f"{plural(len(found), 'problem')} in {plural(len(files), 'file')}; nothing was done")
+    else:
+        complain(str(error))
+    if error.hint:
+        tell(f"hint: {error.hint}")
+
+
+def complain(message: str) -> None:
+    """Print that something went wrong."""
+    label = click.style("error:", fg="red", bold=True) if _colour(sys.stderr) else "error:"
+    print(f"{label} {_harmless(message)}", file=sys.stderr)
+
+
+def document(value: Any) -> None:
+    """Print *value* as one JSON document; moments are UTC with Z, amounts text."""
+    text = json.dumps(value, default=_jsonable, ensure_ascii=not _speaks_unicode(), indent=2)
+    _print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().startswith("utf")
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date | Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print aligned columns; the last one may be as long as it likes."""
+    cells = [[_harmless(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
+    beside = sum(widths[:-1]) + 2 * len(widths[:-1])
+    columns = _columns()
+    below = columns is not None and beside + widths[-1] > columns and columns - beside < LEAST_ROOM
+    for number, row in enumerate([list(header), *cells]):
+        lead = "".join(cell + " " * (width - _width(cell) + 2) for cell, width in zip(row[:-1], widths, strict=False))
+        if number == 0:
+            line = (lead + row[-1]).rstrip()
+            _print(click.style(line, bold=True) if _colour(sys.stdout) else line)
+        elif below and row[-1]:
+            _print(lead.rstrip())
+            _print(_hanging("    ", row[-1]))
+        else:
+            _print(_hanging(lead, row[-1]))
+
+
+def _columns() -> int | None:
+    """Return how wide the terminal is; None where a program reads along."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _hanging(lead: str, text: str) -> str:
+    """Return *lead* and *text*; what is too long for the terminal goes on below where *text* began."""
+    columns = _columns()
+    if columns is None or _width(lead) + _width(text) <= columns:
+        return (lead + text).rstrip()
+    room = max(columns - _width(lead), LEAST_ROOM)
+    return lead + f"\n{' ' * _width(lead)}".join(_wrapped(text, room))
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    """Break *text* between words into lines of at most *room* cells; only longer words stick out."""
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and _width(lines[-1]) + 1 + _width(word) > room:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return [line.rstrip() for line in lines]
+
+
+def _width(text: str) -> int:
+    """Return how many terminal cells *text* takes."""
+    return sum(map(_cells, text))
+
+
+def _cells(char: str) -> int:
+    if combining(char) or char in JOINERS:
+        return 0
+    return 2 if east_asian_width(char) in "WF" else 1
+
+
+def _harmless(text: str) -> str:
+    """Replace what could steer a terminal: mail and orders are strangers' text."""
+    return "".join(map(_shown, text))
+
+
+def _shown(char: str) -> str:
+    if char.isprintable() or char == "\n" or char in JOINERS:
+        return char
+    return " " if char.isspace() else "\ufffd"
+
+
+def local(moment: datetime, zone: Any) -> str:
+    """Return *moment* as people there would write it, with its offset: ``Mon 02 Nov 2026 09:00 +01:00``."""
+    here = moment.astimezone(zone)
+    offset = here.strftime("%z")
+    return f"{here:%a %d %b %Y %H:%M} {offset[:3]}:{offset[3:5]}"
+
+
+def amount(cents: int, currency: str) -> str:
+    """Return an amount with its currency; cents only where there are any."""
+    return f"{currency} {Decimal(cents) / 100:,.2f}".removesuffix(".00").strip()
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """Return ``1 order`` or ``1,042 orders``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def quoted(text: str, *, most: int = 160) -> str:
+    """Return *text* on one line in quotation marks, cut with an ellipsis."""
+    flat = re.sub(r"\s+", " ", text).strip()
+    return f"“{flat if len(flat) <= most else flat[: most - 1].rstrip() + '…'}”"
+
+
+def confirm(consequence: str, *, yes: bool) -> bool:
+    """Ask whether *consequence* is wanted; without a terminal only ``--yes`` will do."""
+    if yes:
+        return True
+    if sys.stdin.isatty() and click.confirm(f"{consequence} Go on?", err=True):
+        return True
+    tell("Nothing was done." if sys.stdin.isatty() else f"{consequence} Nothing was done: add --yes.")
+    return False
+
+
+def progress(length: int, label: str) -> Any:
+    """Return a progress bar on a terminal, and something silent elsewhere."""
+    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
+def talks_to_people() -> bool:
+    """Tell whether remarks are read on a terminal."""
+    return sys.stderr.isatty()
+
+
+def _colour(stream: Any) -> bool:
+    """Tell whether to colour: on terminals only, and not where NO_COLOR is set (no-color.org)."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")  # noqa: TID251 - the terminal's, not ours

@@ -1,0 +1,111 @@
+"""``init``, ``apply``, ``config``, ``db``: the project and its settings."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from followup.cli import output
+from followup.cli.shared import json_option, make_app
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+def init_command(folder: Path) -> None:
+    """Make a project FOLDER (default: the current one) with a small shop to start from."""
+    from followup.authoring.starter import make_project
+
+    made = make_project(folder)
+    for path in made:
+        output.say(str(path))
+    output.tell(f"{output.plural(len(made), 'file')} made. Next:")
+    if folder != Path():
+        output.hint(f"cd {folder}", "")
+    output.hint("followup apply", "make these workflows and letters what runs")
+    output.hint("followup import orders FILE", "bring orders in; nobody is written to yet")
+    output.tell("Who writes to your customers, and for which shop: workflows/people.yaml and workflows/shop.yaml")
+
+
+@click.command("apply")
+@click.option("--dry-run", is_flag=True, help="Only check the files.")
+@json_option
+def apply_command(dry_run: bool, as_json: bool) -> None:
+    """Check workflows, letters and people, and make them what runs."""
+    from followup.authoring.bundle import load, read_folder
+    from followup.authoring.diagnostics import BundleError
+    from followup.services import deploy
+
+    app = make_app()
+    files = read_folder(app.settings.project)
+    try:
+        bundle, changed, unblocked = load(files), False, 0
+    except BundleError as error:
+        if as_json:
+            output.document({"diagnostics": [asdict(one) for one in error.diagnostics]})
+        raise
+    if not dry_run:
+        applied = deploy.apply(app.upgraded_engine, files, clock=app.clock)
+        bundle, changed, unblocked = applied.bundle, applied.changed, applied.unblocked
+    if as_json:
+        output.document(
+            {
+                "bundle": bundle.hash,
+                "changed": changed,
+                "dry_run": dry_run,
+                "workflows": {name: workflow.status.value for name, workflow in sorted(bundle.workflows.items())},
+                "letters": sorted(bundle.defaults),
+                "unblocked": unblocked,
+                "diagnostics": [],
+            }
+        )
+        return
+    counts = f"{output.plural(len(bundle.workflows), 'workflow')}, {output.plural(len(bundle.letters), 'letter')}"
+    if dry_run:
+        output.say(f"No errors in {counts}. Nothing was applied.")
+    elif changed:
+        output.say(f"Applied {counts} as bundle {bundle.hash[:12]}.")
+    else:
+        output.say(f"Nothing changed: bundle {bundle.hash[:12]} already runs.")
+    if unblocked:
+        output.say(f"{output.plural(unblocked, 'blocked letter')} will be tried again.")
+
+
+@click.command("config")
+@json_option
+def config_command(as_json: bool) -> None:
+    """Show every setting, with secrets masked."""
+    from followup.errors import ConfigurationError
+    from followup.settings import Settings, described, load
+
+    try:
+        loaded = load()
+    except ConfigurationError:
+        if not as_json:  # whoever mistyped a value wants to see what there is
+            output.table(
+                ("variable", "what"), [(one.variable, one.what) for one in described(Settings.model_construct())]
+            )
+        raise
+    settings = described(loaded)
+    if as_json:
+        output.document({one.variable: {"value": one.shown, "set": one.is_set, "what": one.what} for one in settings})
+        return
+    output.table(
+        ("variable", "value", "", "what"),
+        [(one.variable, one.shown, "" if one.is_set else "(default)", one.what) for one in settings],
+    )
+    env_file = loaded.project / ".env"
+    output.tell(f"Read from the environment{f' and {env_file}' if env_file.is_file() else ''}.")
+
+
+@click.group("db")
+def db_command() -> None:
+    """Look after the database."""
+
+
+@db_command.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database to the schema this version needs."""
+    from followup.store import upgrade
+
+    changed = make_app().upgrade()
+    output.say(f"The database is now at version {upgrade.newest()}." if changed else "The database is up to date.")

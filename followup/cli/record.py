@@ -1,0 +1,153 @@
+"""Reading the record: ``status``, ``customers``, ``replies``, ``conversations``, ``why``."""
+
+from dataclasses import asdict
+
+import click
+
+from followup.cli import output, reasons, story
+from followup.cli.shared import json_option, make_app
+from followup.core.replies import MailKind
+
+
+@click.command("status")
+@json_option
+def status_command(as_json: bool) -> None:
+    """Show how many of everything there are, by state."""
+    from followup.services import report
+
+    app = make_app()
+    status = report.status(app.engine)
+    if as_json:
+        output.document(asdict(status))
+        return
+    story.tell_status(status)
+    output.tell(f"{app.settings.mode.value} mode, {app.settings.transport.value} transport")
+    if status.waiting_for_us:
+        output.hint("followup conversations list", "who waits for us")
+    if not status.orders:
+        output.hint("followup import orders FILE", "bring orders in")
+
+
+@click.group("customers")
+def customers_command() -> None:
+    """Show a customer's record."""
+
+
+@customers_command.command("show")
+@click.argument("email")
+@json_option
+def show_customer(email: str, as_json: bool) -> None:
+    """Print a customer's story: all that happened, in their local time."""
+    from followup.services import report
+
+    app = make_app()
+    record = report.record(app.engine, email, library=app.library, now=app.clock.now())
+    if as_json:
+        output.document(story.as_document(record))
+        return
+    story.tell(record)
+
+
+@click.group("replies")
+def replies_command() -> None:
+    """Show what customers wrote."""
+
+
+@replies_command.command("list")
+@click.option("--kind", type=click.Choice([kind.value for kind in MailKind]), help="Only mail of this kind.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@json_option
+def list_replies(kind: str | None, limit: int, as_json: bool) -> None:
+    """List replies, the newest first."""
+    from followup import calendars
+    from followup.services import report
+
+    app = make_app()
+    listed = report.replies_of(app.engine, kind=kind, limit=limit)
+    if as_json:
+        output.document([asdict(one) for one in listed])
+        return
+    if not listed:
+        output.say(f"No replies of kind {kind}." if kind else "No replies yet.")
+        return
+    rows = [
+        (
+            output.local(one.received_at, calendars.zone(one.timezone) or calendars.UTC),
+            one.email or "–",
+            one.kind,
+            one.workflow or "–",
+            output.quoted(one.text or one.subject or "", most=200),
+        )
+        for one in listed
+    ]
+    output.table(("received", "customer", "kind", "workflow", "words"), rows)
+
+
+@click.group("conversations")
+def conversations_command() -> None:
+    """Show who waits for an answer, and close conversations."""
+
+
+@conversations_command.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@json_option
+def list_conversations(limit: int, as_json: bool) -> None:
+    """List who waits for an answer from us, the longest first."""
+    from followup import calendars
+    from followup.services import report
+
+    app = make_app()
+    waiting = report.waiting(app.engine, limit=limit)
+    if as_json:
+        output.document([asdict(one) for one in waiting])
+        return
+    if not waiting:
+        output.say("Nobody waits for an answer from us.")
+        return
+    rows = [
+        (output.local(one.waiting_since, calendars.zone(one.timezone) or calendars.UTC), one.email or "–", one.owner)
+        for one in waiting
+    ]
+    output.table(("since", "customer", "owner"), rows)
+    output.tell("Their letters are held. When one of you has answered:")
+    output.hint("followup conversations close EMAIL", "lets the letters go on")
+
+
+@conversations_command.command("close")
+@click.argument("email")
+@json_option
+def close_conversation(email: str, as_json: bool) -> None:
+    """Close the conversation with EMAIL; held letters go on."""
+    from followup.core.customer import normalize_address
+    from followup.services import converse
+
+    app = make_app()
+    released = converse.close(app.engine, normalize_address(email), library=app.library, clock=app.clock)
+    if as_json:
+        output.document({"email": email, "released": released})
+        return
+    output.say(
+        f"Closed; {output.plural(released, 'held letter')} can go on." if released else "Closed; no letter was held."
+    )
+    if released:
+        output.hint("followup worker --once", "do what is due now")
+
+
+@click.command("why")
+@click.argument("order")
+@json_option
+def why_command(order: str, as_json: bool) -> None:
+    """
+    Explain what happened with ORDER, and what did not.
+
+    Shows every recorded decision with the values it rests on, in the customer's local time.
+    """
+    from followup.services import report
+
+    app = make_app()
+    found = report.why(app.engine, order, library=app.library, now=app.clock.now())
+    if as_json:
+        output.document([reasons.as_document(one) for one in found])
+        return
+    for one in found:
+        reasons.tell(one)

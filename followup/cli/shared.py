@@ -1,0 +1,101 @@
+"""What several commands have in common."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from followup.cli import output
+
+if TYPE_CHECKING:
+    from followup.app import App
+    from followup.clock import Clock
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+
+class _OrdersFile(click.ParamType[Path]):
+    """A file that can be read twice: its separator is looked for first."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path: Path = FILE.convert(value, param, ctx)
+        if not path.is_file():
+            self.fail(f"{value!r} is a pipe; save it to a file first.", param, ctx)
+        return path
+
+
+ORDERS_FILE = _OrdersFile()
+
+
+def make_app(*, clock: "Clock | None" = None, serving: bool = False, **overrides: Any) -> "App":
+    """
+    Read the settings, set logging up, and return the application.
+
+    A command that ends by itself says what it did, so unless a level is set it logs warnings only; one
+    that is *serving* until it is stopped logs its work.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or the project folder is not there.
+    """
+    from followup.app import App
+    from followup.errors import ConfigurationError
+    from followup.logs import configure
+    from followup.settings import load
+
+    settings = load(**overrides)
+    if not settings.project.is_dir():
+        raise ConfigurationError(
+            f"FOLLOWUP_PROJECT is {settings.project}, and there is no such folder",
+            hint="followup init FOLDER makes a project",
+        )
+    as_set = serving or "log_level" in settings.model_fields_set
+    configure(settings.log_level if as_set else "WARNING", settings.log_format)
+    app = App(settings, clock=clock)
+    click.get_current_context().call_on_close(app.close)
+    return app
+
+
+def tell_mode(app: "App") -> None:
+    """
+    Say, before letters are sent, in which mode that happens and where they go.
+
+    Raises:
+        ConfigurationError: the way they should go is not there.
+    """
+    app.transport()
+    output.tell(f"{app.settings.mode.value} mode: letters are written to {app.settings.outbox_folder}, none is sent")
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``: one document on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def yes_option(command: F) -> F:
+    """Add ``--yes``: do not ask."""
+    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def dry_run_option(command: F) -> F:
+    """Add ``--dry-run``: say what would be done."""
+    return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(command)
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment an operator types: ISO 8601, UTC unless it says otherwise."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            read = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no date; write 2026-03-01 or 2026-03-01T14:05+01:00", param, ctx)
+        return read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -1,0 +1,130 @@
+"""The record in words: a customer's story: what they bought, what we asked, what they said."""
+
+from typing import TYPE_CHECKING
+
+from followup.cli import output
+from followup.core.events import EventKind
+
+if TYPE_CHECKING:
+    from followup.core.events import Event
+    from followup.services.report import Record, Status
+
+LONGEST_WORDS = 600  # signs of a reply; --json has all of them
+_VERBS = {
+    EventKind.ORDER_PLACED: "bought",
+    EventKind.ORDER_PAID: "paid",
+    EventKind.ORDER_FULFILLED: "shipped",
+    EventKind.ORDER_DELIVERED: "delivered",
+    EventKind.ORDER_CANCELLED: "cancelled",
+    EventKind.ORDER_REFUNDED: "refunded",
+    EventKind.ANSWER_GIVEN: "answered",
+    EventKind.REPLY_RECEIVED: "wrote",
+    EventKind.AUTO_REPLY_RECEIVED: "auto-reply",
+    EventKind.MESSAGE_BOUNCED: "bounced",
+    EventKind.MESSAGE_COMPLAINED: "complained",
+    EventKind.CUSTOMER_UNSUBSCRIBED: "unsubscribed",
+    EventKind.CONVERSATION_OPENED: "waits",
+    EventKind.CONVERSATION_CLOSED: "closed",
+}
+
+
+def tell(record: "Record") -> None:
+    """Print the story, in the customer's local time."""
+    customer, zone = record.customer, record.calendar.zone
+    name = " ".join(part for part in (customer.first_name, customer.last_name) if part) or "(no name)"
+    output.say(f"{name} <{customer.email}>")
+    void = sum(order.is_void for order in record.orders.values())
+    facts = [
+        output.plural(len(record.orders), "order") + (f" ({void} cancelled or sent back)" if void else ""),
+        customer.language or "language unknown",
+        ", ".join(part for part in (customer.region, customer.country) if part) or "country unknown",
+        f"times in {zone.key}",
+        f"consent: {customer.consent_basis.value.replace('_', ' ')}",
+    ]
+    output.entry("  ", " · ".join(facts))
+    if record.waiting_since is not None:
+        output.say(f"  waits for an answer from us since {output.local(record.waiting_since, zone)}")
+    output.say()
+    for event in record.timeline:
+        verb, text = _told(event, record)
+        output.entry(f"{output.local(event.occurred_at, zone)}  {verb:<12}  ", text)
+
+
+def _told(event: "Event", record: "Record") -> tuple[str, str]:
+    """Return a verb and what there is to say about it."""
+    if event.kind == EventKind.MESSAGE_ACCEPTED:
+        return _letter(event)
+    verb = _VERBS.get(EventKind(event.kind), event.kind) if event.kind in list(EventKind) else event.kind
+    data = event.data
+    match event.kind:
+        case EventKind.ORDER_PLACED:
+            text = _bought(event, record)
+        case EventKind.ANSWER_GIVEN:
+            comment = f" {output.quoted(str(data['comment']), most=LONGEST_WORDS)}" if data.get("comment") else ""
+            text = f"{data.get('label')} ({data.get('answer')}){comment}"
+        case EventKind.REPLY_RECEIVED:
+            means = f"  (= {data['answer']})" if data.get("answer") else ""
+            text = output.quoted(str(data.get("text") or ""), most=LONGEST_WORDS) + means
+        case EventKind.AUTO_REPLY_RECEIVED:
+            kind = str(data.get("mail_kind", "")).replace("_", " ")
+            text = f"back on {data['back_on']}" if data.get("back_on") else kind
+        case EventKind.CONVERSATION_OPENED:
+            text = f"for {data.get('owner')} to answer; letters are held"
+        case EventKind.CONVERSATION_CLOSED:
+            text = "by us; letters go on"
+        case _:
+            order = record.orders.get(event.order_id or 0)
+            text = f"order {order.number}" if order else ""
+    return verb, text
+
+
+def _bought(event: "Event", record: "Record") -> str:
+    order = record.orders.get(event.order_id or 0)
+    if order is None:
+        return ""
+    items = ", ".join(f"{item.quantity} × {item.name}" for item in order.items)
+    return f"order {order.number}: {items or 'no items'} ({output.amount(order.total_cents, order.currency)})"
+
+
+def _letter(event: "Event") -> tuple[str, str]:
+    data = event.data
+    verb = "reminded" if data.get("round") else "asked" if data.get("question") else "sent"
+    text = output.quoted(str(data.get("question") or data.get("subject") or ""))
+    return verb, f"{text}  {data.get('sender')}, {data.get('workflow')}"
+
+
+def as_document(record: "Record") -> dict[str, object]:
+    """Return the record as JSON has it; times UTC."""
+    customer = record.customer
+    return {
+        "email": customer.email,
+        "first_name": customer.first_name,
+        "last_name": customer.last_name,
+        "language": customer.language,
+        "country": customer.country,
+        "region": customer.region,
+        "timezone": record.calendar.zone.key,
+        "consent_basis": customer.consent_basis.value,
+        "orders": customer.order_count,
+        "waiting_since": record.waiting_since,
+        "timeline": [
+            {
+                "at": event.occurred_at,
+                "kind": event.kind,
+                "order": order.number if (order := record.orders.get(event.order_id or 0)) else None,
+                **{key: value for key, value in event.data.items() if key != "message_id"},
+            }
+            for event in record.timeline
+        ],
+    }
+
+
+def tell_status(status: "Status") -> None:
+    """Print the numbers, a line for each kind of thing."""
+    output.say(f"customers    {status.customers:,}")
+    output.say(f"orders       {status.orders:,}")
+    for name in ("enrollments", "messages", "replies"):
+        counts = getattr(status, name)
+        words = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
+        output.entry(f"{name:<12} ", words or "none")
+    output.say(f"waiting      {output.plural(status.waiting_for_us, 'customer')} for an answer from us")

@@ -1,0 +1,61 @@
+"""``worker``: the process that does what falls due."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from followup.cli import output
+from followup.cli.shared import make_app, tell_mode
+
+if TYPE_CHECKING:
+    from followup.services.report import Status
+
+_WORDS = {
+    "messages": {
+        "accepted": ("letter", "sent"),
+        "due": ("letter", "waiting for the right hour"),
+        "held": ("letter", "held"),
+        "skipped": ("letter", "skipped"),
+        "expired": ("letter", "too late"),
+        "cancelled": ("letter", "cancelled"),
+        "blocked": ("letter", "blocked"),
+        "rejected": ("letter", "rejected"),
+        "unknown": ("letter", "sent with an unknown result"),
+    },
+    "replies": {"human": ("mail", "read"), "auto_reply": ("automatic mail", "read")},
+    "enrollments": {"completed": ("run", "completed"), "exited": ("run", "ended early")},
+}
+
+
+@click.command("worker")
+@click.option("--once", is_flag=True, help="Do what is due now, and end.")
+def worker_command(once: bool) -> None:
+    """Do what falls due: move runs on, send letters, read replies. Ends on SIGTERM or Ctrl-C."""
+    from followup.services import report
+    from followup.worker.run import run_once, run_until_stopped
+
+    app = make_app(serving=not once)
+    if not once:
+        if output.talks_to_people():  # elsewhere the log says it, and nothing but the log is wanted
+            tell_mode(app)
+        run_until_stopped(app)
+        return
+    before = report.status(app.engine)
+    tell_mode(app)
+    done = run_once(app)
+    changes = _changes(before, report.status(app.engine))
+    if not done:
+        output.say("Nothing was due.")
+    else:
+        output.say("Done: " + (", ".join(changes) or "customers moved on, no letter yet") + ".")
+
+
+def _changes(before: "Status", after: "Status") -> list[str]:
+    """Return what there is more of now, in words."""
+    changes = []
+    for kind, states in _WORDS.items():
+        for state, (thing, what) in states.items():
+            more = getattr(after, kind).get(state, 0) - getattr(before, kind).get(state, 0)
+            if more > 0:
+                changes.append(f"{output.plural(more, thing)} {what}")
+    return changes

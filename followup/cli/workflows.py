@@ -1,0 +1,156 @@
+"""``workflows`` and ``trigger``."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from followup.cli import output
+from followup.cli.shared import Moment, dry_run_option, json_option, make_app, yes_option
+
+if TYPE_CHECKING:
+    from followup.services.backfill import Asked
+
+ASK_ABOVE = 20  # enrollments
+COUNTED = "Runs count from when the trigger happened, and skip what is too late; with --now, from now."
+
+
+@click.group("workflows")
+def workflows_command() -> None:
+    """Show the applied workflows."""
+
+
+@workflows_command.command("list")
+@json_option
+def list_workflows(as_json: bool) -> None:
+    """List the applied workflows and how many customers are in each."""
+    from followup.services import report
+
+    app = make_app()
+    listed = report.workflows(app.engine, library=app.library)
+    if as_json:
+        output.document(
+            [
+                {
+                    "workflow": one.workflow.name,
+                    "title": one.workflow.title,
+                    "status": one.workflow.status.value,
+                    "trigger": one.workflow.trigger.event,
+                    "owner": one.workflow.owner,
+                    "enrollments": dict(one.enrollments),
+                }
+                for one in listed
+            ]
+        )
+        return
+    rows = [
+        (
+            one.workflow.name,
+            one.workflow.status.value,
+            one.workflow.trigger.event,
+            one.workflow.owner,
+            one.enrollments.get("active", 0),
+            sum(one.enrollments.values()),
+            one.workflow.title,
+        )
+        for one in listed
+    ]
+    output.table(("workflow", "status", "trigger", "owner", "inside", "ever", "title"), rows)
+
+
+@click.command("trigger")
+@click.argument("workflow")
+@click.option("--order", "order_number", metavar="N", help="One order, by its number.")
+@click.option("--since", metavar="DATE", type=Moment(), help="All whose trigger happened since DATE (ISO, UTC).")
+@click.option("--now", "start_now", is_flag=True, help="Count from now, not from when the trigger happened.")
+@dry_run_option
+@yes_option
+@json_option
+def trigger_command(
+    *,
+    workflow: str,
+    order_number: str | None,
+    since: datetime | None,
+    start_now: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """
+    Let customers into WORKFLOW by hand.
+
+    Each is placed relative to when the trigger happened to them: steps whose time is over are skipped
+    with a reason. With --now the run begins at its first step today.
+    """
+    from followup.services import backfill
+
+    if (order_number is None) == (since is None):
+        raise click.UsageError("Give one of --order N and --since DATE.")
+    app = make_app()
+
+    def ask(*, dry_run: bool) -> "list[Asked]":
+        return backfill.trigger(
+            app.engine,
+            workflow,
+            order_number=order_number,
+            since=since,
+            start_now=start_now,
+            dry_run=dry_run,
+            library=app.library,
+            clock=app.clock,
+        )
+
+    foreseen = ask(dry_run=True)
+    entering = sum(one.result.enrollment_id is not None for one in foreseen)
+    many = not dry_run and entering > ASK_ABOVE
+    if many and not output.confirm(f"{entering:,} orders would be enrolled in {workflow}.", yes=yes):
+        raise click.exceptions.Exit(1)
+    asked = foreseen if dry_run else ask(dry_run=False)
+    if as_json:
+        output.document(_as_document(workflow, asked, dry_run))
+        return
+    _summarise(workflow, asked, dry_run=dry_run, start_now=start_now)
+
+
+def _as_document(workflow: str, asked: "list[Asked]", dry_run: bool) -> dict[str, object]:
+    return {
+        "workflow": workflow,
+        "dry_run": dry_run,
+        "entered": sum(one.result.enrollment_id is not None for one in asked),
+        "orders": [
+            {
+                "order": one.order,
+                "happened_at": one.happened_at,
+                "entered": one.result.enrollment_id is not None,
+                "reason": one.result.reason or None,
+            }
+            for one in asked
+        ],
+    }
+
+
+def _summarise(workflow: str, asked: "list[Asked]", *, dry_run: bool, start_now: bool) -> None:
+    entered = [one for one in asked if one.result.enrollment_id is not None]
+    if not asked:
+        output.say(f"Nothing to enroll: the trigger of {workflow} has not happened since then.")
+        return
+    would = "would be enrolled" if dry_run else "enrolled"
+    output.say(f"{output.plural(len(entered), 'order')} {would} in {workflow}{_named(entered)}")
+    reasons: dict[str, list[Asked]] = {}
+    for one in asked:
+        if one.result.enrollment_id is None:
+            reasons.setdefault(one.result.reason, []).append(one)
+    for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        output.say(f"{len(refused):,} not: {reason.removeprefix('entry: ')}{_named(refused)}")
+    if dry_run:
+        output.tell("Nothing was done." + ("" if start_now else f" {COUNTED}"))
+    elif entered:
+        output.hint("followup worker --once", "do what is due now")
+        output.hint(f"followup why {entered[0].order}", "how one of them fares")
+
+
+def _named(asked: "list[Asked]") -> str:
+    """Return the first few orders in brackets."""
+    if not asked:
+        return ""
+    return f" ({', '.join(one.order for one in asked[:3])}{', …' if len(asked) > 3 else ''})"

@@ -1,0 +1,174 @@
+"""``status``, ``customers``, ``replies``, ``conversations``, ``workflows`` and ``why``, read aloud."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+STATUS = """\
+customers    3
+orders       3
+enrollments  1 active, 1 completed
+messages     3 accepted, 1 held
+replies      1 human
+waiting      1 customer for an answer from us
+"""
+ANA = """\
+Ana Ferreira <ana@example.com>
+  1 order · language unknown · PT · times in Europe/Lisbon · consent: unknown
+
+Fri 27 Feb 2026 10:00 +00:00  bought        order A-1: 2 × Cup (EUR 40)
+Mon 02 Mar 2026 09:00 +00:00  delivered     order A-1
+Tue 03 Mar 2026 09:00 +00:00  asked         “Is everything in one piece?”  mara, after-arrival
+Tue 03 Mar 2026 11:00 +00:00  answered      Yes, all good (good)
+Wed 04 Mar 2026 11:00 +00:00  sent          “Thank you”  mara, after-arrival
+"""
+BO = """\
+Bo Ek <bo@example.com>
+  1 order · language unknown · SE · times in Europe/Stockholm · consent: unknown
+  waits for an answer from us since Wed 04 Mar 2026 13:00 +01:00
+
+Sat 28 Feb 2026 11:00 +01:00  bought        order A-2: 1 × Jug (SEK 400)
+Tue 03 Mar 2026 10:00 +01:00  delivered     order A-2
+Wed 04 Mar 2026 10:00 +01:00  asked         “Is everything in one piece?”  mara, after-arrival
+Wed 04 Mar 2026 13:00 +01:00  wrote         “The lid is cracked, and I wanted it for Sunday. Bo”
+Wed 04 Mar 2026 13:00 +01:00  waits         for mara to answer; letters are held
+"""
+WHY_ANA = """\
+Order A-1 of ana@example.com, delivered; times in Europe/Lisbon
+
+after-arrival: completed, finished
+  Mon 02 Mar 2026 09:00 +00:00  entered
+  Tue 03 Mar 2026 09:00 +00:00  letter arrived: accepted
+  Tue 03 Mar 2026 11:00 +00:00  branch-1: case 1: when replied  [replied = yes]
+  Wed 04 Mar 2026 11:00 +00:00  letter thanks: accepted
+  Wed 04 Mar 2026 11:00 +00:00  ended, finished
+"""
+WHY_BO = """\
+Order A-2 of bo@example.com, delivered; times in Europe/Stockholm
+
+after-arrival: active, at thanks (held)
+  Tue 03 Mar 2026 10:00 +01:00  entered
+  Wed 04 Mar 2026 10:00 +01:00  letter arrived: accepted
+  Wed 04 Mar 2026 13:00 +01:00  branch-1: case 1: when replied  [replied = yes]
+  Thu 05 Mar 2026 13:00 +01:00  thanks: held, the customer waits for an answer from us  [waiting_since = Wed 04 Mar 2026 13:00 +01:00]
+"""  # noqa: E501
+WHY_CY = """\
+Order A-3 of cy@example.com, delivered; times in America/Chicago
+
+not entered
+  Tue 03 Mar 2026 04:00 -06:00  after-arrival: not order.is_gift is false  [order.is_gift = yes]
+"""
+
+
+@pytest.fixture
+def played(database_url: str, played: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Play on a database of each kind in turn."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    cli("replay", "orders.csv", "--acts", "acts.yaml")
+    return played
+
+
+def test_the_numbers(played: Path, cli: Cli) -> None:
+    ran = cli("status")
+    assert ran.out == STATUS
+    assert ran.err.startswith("test mode, outbox transport\n")
+    assert cli("status", "--json").document == {
+        "customers": 3,
+        "orders": 3,
+        "enrollments": {"active": 1, "completed": 1},
+        "messages": {"accepted": 3, "held": 1},
+        "replies": {"human": 1},
+        "waiting_for_us": 1,
+    }
+
+
+def test_the_customers_stories(played: Path, cli: Cli) -> None:
+    assert cli("customers", "show", "ana@example.com").out == ANA
+    assert cli("customers", "show", "bo@example.com").out == BO
+
+
+def test_a_story_as_a_document_has_utc_times(played: Path, cli: Cli) -> None:
+    record = cli("customers", "show", "bo@example.com", "--json").document
+    assert record["waiting_since"] == "2026-03-04T12:00:00Z"
+    assert [one["at"] for one in record["timeline"]][:2] == ["2026-02-28T10:00:00Z", "2026-03-03T09:00:00Z"]
+    assert record["timeline"][3]["text"] == "The lid is cracked, and I wanted it for Sunday.\n\nBo"
+
+
+def test_why_a_letter_came_or_did_not(played: Path, cli: Cli) -> None:
+    assert cli("why", "A-1").out == WHY_ANA
+    assert cli("why", "A-2").out == WHY_BO
+    assert cli("why", "A-3").out == WHY_CY
+
+
+def test_why_as_a_document_has_every_decision(played: Path, cli: Cli) -> None:
+    (why,) = cli("why", "A-1", "--json").document
+    assert [one["verdict"] for one in why["decisions"]] == ["branch", "ended"]
+    assert [one["letter"] for one in why["runs"][0]["messages"]] == ["arrived", "thanks"]
+    assert why["runs"][0]["messages"][0]["accepted_at"] == "2026-03-03T09:00:00Z"
+
+
+def test_an_order_nobody_enrolled_says_how_to(project: Path, cli: Cli) -> None:
+    cli("apply")
+    cli("import", "orders", "orders.csv")
+    ran = cli("why", "A-1")
+    assert ran.out.endswith("No workflow has looked at it: it came by import, and nobody enrolled it.\n")
+    assert "followup trigger WORKFLOW --order A-1" in ran.err
+
+
+def test_what_customers_wrote(played: Path, cli: Cli) -> None:
+    assert cli("replies", "list").out == (
+        "received                      customer        kind   workflow       words\n"
+        "Wed 04 Mar 2026 13:00 +01:00  bo@example.com  human  after-arrival"
+        "  “The lid is cracked, and I wanted it for Sunday. Bo”\n"
+    )
+    assert cli("replies", "list", "--kind", "bounce").out == "No replies of kind bounce.\n"
+    assert cli("replies", "list", "--kind", "bounce", "--json").document == []
+    assert "is not one of 'human'" in cli("replies", "list", "--kind", "hooman", code=2).err
+
+
+def test_who_waits_for_us(played: Path, cli: Cli) -> None:
+    ran = cli("conversations", "list")
+    assert ran.out == (
+        "since                         customer        owner\nWed 04 Mar 2026 13:00 +01:00  bo@example.com  mara\n"
+    )
+    assert "followup conversations close EMAIL" in ran.err
+    (one,) = cli("conversations", "list", "--json").document
+    assert (one["email"], one["waiting_since"]) == ("bo@example.com", "2026-03-04T12:00:00Z")
+
+
+def test_the_workflows(played: Path, cli: Cli) -> None:
+    assert cli("workflows", "list").out == (
+        "workflow       status  trigger          owner  inside  ever  title\n"
+        "after-arrival  live    order.delivered  mara   1       2     Did it arrive well?\n"
+    )
+    (one,) = cli("workflows", "list", "--json").document
+    assert one["enrollments"] == {"active": 1, "completed": 1}
+
+
+def test_an_empty_record_is_no_failure(project: Path, cli: Cli) -> None:
+    cli("apply")
+    assert cli("status").out.endswith("replies      none\nwaiting      0 customers for an answer from us\n")
+    assert "followup import orders FILE" in cli("status").err
+    assert cli("replies", "list").out == "No replies yet.\n"
+    assert cli("replies", "list", "--json").document == []
+    assert cli("conversations", "list").out == "Nobody waits for an answer from us.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("customers", "show", "anna@example.com"), "Did you mean 'ana@example.com'?"),
+        (("customers", "show", "ana"), "is not a mail address"),
+        (("why", "A-11"), "Did you mean 'A-1'?"),
+        (("conversations", "close", "ana@example.com"), "followup conversations list"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_unknown_names_get_a_suggestion(project: Path, cli: Cli, command: tuple[str, ...], said: str) -> None:
+    cli("replay", "orders.csv")
+    ran = cli(*command, "--json", code=1)
+    assert ran.out == ""
+    assert ran.err.startswith("error: ")
+    assert said in ran.err
