@@ -19,7 +19,11 @@ def configure(level: str, log_format: LogFormat) -> None:
     renderer = (
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,  # where rich is installed it would print locals
+        )
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -54,7 +53,13 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("REDIS_URL", "redis_url"),
         description="hints between processes; without it one process does everything",
     )
-    port: int = Field(default=8000, validation_alias=AliasChoices("PORT", "port"), description="of the web process")
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65_535,
+        validation_alias=AliasChoices("PORT", "port"),
+        description="of the web process",
+    )
     sendgrid_api_key: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("SENDGRID_API_KEY", "sendgrid_api_key"),
@@ -80,25 +85,32 @@ class Settings(BaseSettings):
     def _split_keys(cls, value: Any) -> Any:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
+    @field_validator("secret_keys")
+    @classmethod
+    def _check_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not value:
+            raise ValueError("must hold at least one key")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
-            raise ValueError("starts with https:// (or http:// on your own machine)")
+            raise ValueError("must start with https:// (or http:// on your own machine)")
         return value.rstrip("/")
 
     @field_validator("reply_domain")
     @classmethod
     def _check_domain(cls, value: str) -> str:
         if "@" in value or "/" in value or not value.strip("."):
-            raise ValueError("is a bare domain, such as reply.shop.example")
+            raise ValueError("must be a bare domain, such as reply.shop.example")
         return value.strip().strip(".").lower()
 
     @field_validator("log_level")
     @classmethod
     def _check_level(cls, value: str) -> str:
         if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-            raise ValueError("is DEBUG, INFO, WARNING or ERROR")
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
         return value.upper()
 
     @model_validator(mode="after")
@@ -178,13 +190,16 @@ def _shown(value: object) -> str:
 
 
 def _masked_url(secret: str) -> str:
-    """Return a URL without its password, and dots for any other secret."""
-    parts = urlsplit(secret) if "://" in secret else None
-    if parts is None:
+    """Return a URL without its password and parameters, and dots for any other secret."""
+    scheme, marker, rest = secret.partition("://")
+    if not marker:
         return "••••" if secret else "–"
-    host = parts.netloc.rpartition("@")[2]
-    user = (parts.username or "") + (":••••" if parts.password else "")
-    return f"{parts.scheme}://{user}{'@' if user else ''}{host}{parts.path}"
+    place, _, parameters = rest.partition("?")
+    if "@" in parameters:  # a password that holds a question mark, perhaps
+        return f"{scheme}://••••"
+    credentials, at, host = place.rpartition("@")  # the last one: a password may hold another
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}://{user}{colon}{'••••' if colon else ''}{at}{host}"
 
 
 class _Whereabouts(BaseSettings):
@@ -202,7 +217,8 @@ def load(**overrides: Any) -> Settings:
     try:
         project = Path(overrides.get("project") or _Whereabouts().project)
         env_file = project / ".env"
-        return Settings(_env_file=env_file if env_file.is_file() else None, **{**overrides, "project": project})
+        given = {**overrides, "project": project} if project != Path() else overrides
+        return Settings(_env_file=env_file if env_file.is_file() else None, **given)
     except (ValidationError, UnicodeDecodeError) as error:
         raise ConfigurationError(_explain(error), hint="followup config lists every setting") from error
 
@@ -215,5 +231,5 @@ def _explain(error: ValidationError | UnicodeDecodeError) -> str:
         message = problem["msg"].removeprefix("Value error, ")
         field = str(problem["loc"][0]) if problem["loc"] else ""
         known = field.lower() if field.lower() in Settings.model_fields else ""
-        lines.append(f"{variable(known) if known else field} {message}".strip())
+        lines.append(f"{variable(known)}: {message}" if known else message)
     return "; ".join(lines)

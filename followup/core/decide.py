@@ -13,7 +13,7 @@ from typing import TypeAlias
 from followup.core.enrollment import Action, Enrollment, Phase, Position
 from followup.core.events import Event, EventKind
 from followup.core.facts import AskResult, Facts, Sent, names, order_names
-from followup.core.message import NOT_SENT
+from followup.core.message import NOT_SENT, MessageState
 from followup.core.replies import combined
 from followup.core.schedule import next_wall_time
 from followup.core.workflow import IMPLIED_EXITS, Ask, Branch, Condition, Letter, Send, Step, Stop, Wait, Workflow
@@ -299,6 +299,8 @@ class _Walk:
             return _Sleep(Phase.SENDING, None)
         if sent.accepted_at is not None:
             return _Go(onward, sent.accepted_at)
+        if sent.state is MessageState.CANCELLED:
+            return _End(Action.EXIT, sent.reason or "cancelled", sent.due_at or since)
         if sent.state in NOT_SENT:
             return _Go(onward, sent.due_at or since)
         return _Sleep(Phase.SENDING, None)
@@ -308,6 +310,8 @@ class _Walk:
         if sent is None:
             self._write(step, 0, step.letter, since)
             return _Sleep(Phase.SENDING, None)
+        if sent.state is MessageState.CANCELLED:  # a gate found that there is nobody to write to any more
+            return _End(Action.EXIT, sent.reason or "cancelled", sent.due_at or since)
         result = _ask_result(step, self.facts, self.now)
         if result.not_asked is not None:
             return self._not_asked(step, result.not_asked, sent.due_at or since, onward)

@@ -32,7 +32,7 @@ class VerdictKind(StrEnum):
     POSTPONE = "postponed"  # due again at ``until``
     SKIP = "skipped"
     EXPIRE = "expired"
-    CANCEL = "cancelled"
+    CANCEL = "cancelled"  # and with it the run: there is nobody to write to any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def order_void(candidate: Candidate, now: datetime) -> Verdict | None:
 def suppressed(candidate: Candidate, now: datetime) -> Verdict | None:
     if candidate.suppressed is None:
         return None
-    return Verdict(VerdictKind.SKIP, "suppressed", f"the address is suppressed: {candidate.suppressed}")
+    return Verdict(VerdictKind.CANCEL, "suppressed", f"the address is suppressed: {candidate.suppressed}")
 
 
 def consent(candidate: Candidate, now: datetime) -> Verdict | None:

@@ -1,6 +1,7 @@
 """Move enrollments on: facts for the whole batch, one decision each in memory, one bulk write."""
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -17,6 +18,8 @@ from followup.store.engine import writing
 from followup.store.enrollments import Moved
 from followup.store.messages import DueMessage
 
+log = logging.getLogger(__name__)
+
 
 def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Clock) -> int:
     """
@@ -29,13 +32,22 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
     with writing(engine) as conn:
         held = enrollments.lock(conn, ids)
         known = facts.read(conn, held, library=library, now=now)
-        decided = [(one, decide(one.workflow, one.stored.enrollment, one.facts, now=now)) for one in known.values()]
+        decided = list(_decided(known.values(), now))
         enrollments.save(conn, [_moved(one, decision, now) for one, decision in decided])
         for one, decision in decided:
             _withdraw(conn, one, decision)
         messages.add(conn, [message for one, decision in decided for message in _new_messages(one, decision)])
         decisions.add(conn, [_noted(one, note, now) for one, decision in decided for note in decision.notes])
     return len(held)
+
+
+def _decided(known: Iterable[Known], now: datetime) -> Iterator[tuple[Known, Decision]]:
+    """Yield the next move of each; one that cannot be decided is left for when its lease ends."""
+    for one in known:
+        try:
+            yield one, decide(one.workflow, one.stored.enrollment, one.facts, now=now)
+        except Exception:  # a bug of ours with one run must not keep the others standing
+            log.exception("enrollment.undecided", extra={"enrollment_id": one.stored.id})
 
 
 def _moved(one: Known, decision: Decision, now: datetime) -> Moved:

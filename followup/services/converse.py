@@ -2,6 +2,7 @@
 
 from sqlalchemy import Engine
 
+from followup.authoring.diagnostics import did_you_mean
 from followup.clock import Clock
 from followup.core.events import EventKind
 from followup.errors import NotFound
@@ -32,7 +33,8 @@ def close_if_open(engine: Engine, address: str, *, library: Library, clock: Cloc
     with writing(engine) as conn:
         customer_id = customers.id_of_address(conn, address)
         if customer_id is None:
-            raise NotFound(f"{address} is no customer on the record")
+            meant = did_you_mean(address, customers.addresses(conn))
+            raise NotFound(f"{address} is no customer on the record", hint=f"Did you mean {meant!r}?" if meant else "")
         customers.lock(conn, [customer_id])
         conversation_id = conversations.close(conn, customer_id, at=now)
         if conversation_id is None:

@@ -76,10 +76,13 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock) -> None:
         return
     written, broken = _write(wave.claimed, wave.bundle, post.identity, clock.now())
     with durably(engine) as conn:
-        ready = _begin(conn, written, now=clock.now())
-        messages.move(conn, Action.BLOCK, [{"id": one.message.id, "reason": why} for one, why in broken])
-    for one, why in broken:
-        log.error("message.blocked", extra={"message_id": one.message.id, "reason": why})
+        ours = _still_ours(conn, wave.claimed)
+        ready = [one for one in written if one.claimed.message.id in ours]
+        _begin(conn, ready, now=clock.now())
+        blocked = [{"id": one.message.id, "reason": why} for one, why in broken if one.message.id in ours]
+        messages.move(conn, Action.BLOCK, blocked)
+    for row in blocked:
+        log.error("message.blocked", extra={"message_id": row["id"], "reason": row["reason"]})
     answers = [(mail.token, answer) for mail, answer in post.transport.send([one.mail for one in ready])]
     settle(engine, {one.claimed.message.id: one.mail.token for one in ready}, dict(answers), clock=clock)
 
@@ -94,17 +97,21 @@ def _write(
             written.append(write(one, bundle, identity, now))
         except FollowupError as error:
             broken.append((one, str(error)))
+        except Exception as error:  # a bug of ours with one letter must not keep the others from leaving
+            log.exception("message.unwritable", extra={"message_id": one.message.id})
+            broken.append((one, f"{type(error).__name__} while the letter was written; see the log"))
     return written, broken
 
 
-def _begin(conn: Connection, written: Sequence[Written], *, now: datetime) -> list[Written]:
-    """Commit token and payload of those letters that are still ours to send."""
-    held = messages.lock(conn, [one.claimed.message.id for one in written], MessageState.CLAIMED)
-    ours = [
-        one
-        for one in written
-        if (message := held.get(one.claimed.message.id)) and message.attempts == one.claimed.attempt
-    ]
+def _still_ours(conn: Connection, claimed: Sequence[Claimed]) -> set[int]:
+    """Hold and return the messages that nobody claimed anew since: a lease may have ended meanwhile."""
+    held = messages.lock(conn, [one.message.id for one in claimed], MessageState.CLAIMED)
+    attempts = {one.message.id: one.attempt for one in claimed}
+    return {key for key, message in held.items() if message.attempts == attempts[key]}
+
+
+def _begin(conn: Connection, ready: Sequence[Written], *, now: datetime) -> None:
+    """Write down token and payload of letters that are about to leave."""
     rows = [
         {
             "id": one.claimed.message.id,
@@ -117,10 +124,9 @@ def _begin(conn: Connection, written: Sequence[Written], *, now: datetime) -> li
             "purpose": one.purpose.value,
             "reason": None,
         }
-        for one in ours
+        for one in ready
     ]
     messages.move(conn, Action.BEGIN, rows, lease_seconds=LEASE_SECONDS)
-    return ours
 
 
 def settle(

@@ -28,11 +28,13 @@ class Known:
     facts: Facts
 
 
-def calendar_for(customer: Customer, workflow: Workflow | None, bundle: Bundle) -> Calendar:
-    """Return where the customer lives in time; a missing or unknown zone falls back to workflow, then shop."""
+def calendar_for(customer: Customer, workflow: Workflow | None, bundle: Bundle | None) -> Calendar:
+    """Return where the customer lives in time; a missing or unknown zone falls back to workflow, shop, then UTC."""
     window = workflow.send_window if workflow else None
-    zone = calendars.zone(customer.timezone) or (window.fallback_zone if window else None) or bundle.shop.zone
-    return Calendar(zone, calendars.holidays_of(customer.country, customer.region))
+    fallback = (window.fallback_zone if window else None) or (bundle.shop.zone if bundle else calendars.UTC)
+    return Calendar(
+        calendars.zone(customer.timezone) or fallback, calendars.holidays_of(customer.country, customer.region)
+    )
 
 
 def read(

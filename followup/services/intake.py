@@ -68,8 +68,7 @@ def take_in(
         for event in _events(purchase, people.ids[purchase.customer.address], bought.ids[purchase.order.key], now)
     ]
     recorded = events.add(conn, new, now=now)
-    for one in recorded:
-        enrollments.wake_for_event(conn, one.customer_id, one.event.order_id, at=now)
+    enrollments.wake_for_events(conn, {one.customer_id for one in recorded}, at=now)
     return TakenIn(
         orders_added=len(bought.added),
         orders_changed=len(bought.changed),

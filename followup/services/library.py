@@ -34,9 +34,16 @@ class Library:
         Raises:
             ConfigurationError: nothing was applied yet.
         """
+        bundle = self.find_newest(conn)
+        if bundle is None:
+            raise ConfigurationError("no workflows were applied yet", hint="Run: followup apply")
+        return bundle
+
+    def find_newest(self, conn: Connection) -> Bundle | None:
+        """Return the bundle that runs, or None when nothing was applied yet."""
         newest = bundles.newest_hash(conn)
         if newest is None:
-            raise ConfigurationError("no workflows were applied yet", hint="Run: followup apply")
+            return None
         if self._bundle is None or self._bundle.hash != newest:
             self._bundle = load(bundles.load(conn, newest).files)
         return self._bundle

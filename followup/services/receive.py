@@ -72,7 +72,11 @@ def receive(engine: Engine, inbound_id: int, *, library: Library, post: Post) ->
     with reading(engine) as conn:
         stored = inbound_mail.load(conn, inbound_id)
         writers = [person.email for person in library.newest(conn).people.values()]
-    understood = _understand(stored.raw, [post.identity.reply_domain, *writers])
+    try:
+        understood = _understand(stored.raw, [post.identity.reply_domain, *writers])
+    except Exception as trouble:  # anybody can send us anything; what we cannot read is kept, and the next one read
+        log.exception("mail.unreadable", extra={"inbound_id": inbound_id})
+        return _failed(engine, inbound_id, f"{type(trouble).__name__} while it was read; see the log")
     with writing(engine) as conn:
         if not inbound_mail.lock_new(conn, inbound_id):
             state, error = inbound_mail.state_of(conn, inbound_id)
@@ -83,6 +87,13 @@ def receive(engine: Engine, inbound_id: int, *, library: Library, post: Post) ->
         "mail.received", extra={"inbound_id": inbound_id, "state": heard.state.value, "kind": understood.kind.value}
     )
     return heard
+
+
+def _failed(engine: Engine, inbound_id: int, error: str) -> Heard:
+    with writing(engine) as conn:
+        if inbound_mail.lock_new(conn, inbound_id):
+            inbound_mail.finish(conn, inbound_id, InboundState.FAILED, error=error)
+    return Heard(InboundState.FAILED, error=error)
 
 
 def _understand(raw: bytes, ours: Sequence[str]) -> _Understood:
@@ -125,12 +136,12 @@ def _message_for(conn: Connection, mail: ReadMail, post: Post) -> tuple[StoredMe
 def _suggestion(conn: Connection, mail: ReadMail) -> str:
     """Say what a person may go by; a sender's address is easily forged, so nothing is attached to it."""
     try:
-        customer_id = customers.id_of_address(conn, normalize_address(mail.from_address or ""))
+        address = normalize_address(mail.from_address or "")
     except InvalidAddress:
-        customer_id = None
-    if customer_id is None:
-        return "answers no letter of ours, and the sender is no customer"
-    return f"answers no letter of ours; the sender's address is that of customer {customer_id}"
+        return "answers no letter of ours, and names no sender"
+    if customers.id_of_address(conn, address) is None:
+        return f"answers no letter of ours, and {address} is no customer"
+    return f"answers no letter of ours; it may be from the customer {address}, but anyone can write that"
 
 
 def _replied(
@@ -310,5 +321,5 @@ def _unsubscribed(
     hash_ = suppressions.address_hash(normalize_address(customer.email), post.suppression_key)
     suppressions.add(conn, hash_, reason="unsubscribed", source="mail", now=now)
     _tell(conn, message, EventKind.CUSTOMER_UNSUBSCRIBED, f"stop:{stored.content_hash}", now)
-    enrollments.wake_for_event(conn, message.customer_id, None, at=now)
+    enrollments.wake_for_events(conn, [message.customer_id], at=now)
     return Heard(InboundState.PROCESSED, MailKind.UNSUBSCRIBE, message.customer_id)

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from followup.authoring.acts_file import Act
 from followup.clock import VirtualClock
 from followup.core.order import Purchase
+from followup.errors import FollowupError
 from followup.services import converse
 from followup.services.deliver import Post
 from followup.services.intake import TakenIn, take_in
@@ -111,6 +112,10 @@ class _Replay:
     def _next(self, coming: tuple[datetime, list[Purchase]] | None) -> datetime | None:
         with reading(self.engine) as conn:
             due = next_moment(conn)
+        if due is not None and due <= self.clock.now() and self.result.moments:
+            raise FollowupError(
+                f"something that fell due at {due.isoformat()} could not be done", hint="The log says what went wrong"
+            )
         moments = [due, coming[0] if coming else None, self.agenda[0].at if self.agenda else None]
         return min((moment for moment in moments if moment is not None), default=None)
 

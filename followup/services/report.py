@@ -79,7 +79,7 @@ def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Re
         happened = events.timeline(conn, customer_id)
         bought = orders.load(conn, {event.order_id for event in happened if event.order_id})
         waiting = conversations.waiting_since(conn, [customer_id]).get(customer_id)
-        calendar = calendar_for(customer, None, library.newest(conn))
+        calendar = calendar_for(customer, None, library.find_newest(conn))
         return Record(customer, calendar, happened, bought, waiting)
 
 
@@ -125,7 +125,7 @@ def why(engine: Engine, number: str, *, library: Library, now: datetime) -> list
                 Why(
                     order=one.order,
                     customer=customer,
-                    calendar=calendar_for(customer, None, library.newest(conn)),
+                    calendar=calendar_for(customer, None, library.find_newest(conn)),
                     runs=[Run(run, written.get(run.id, [])) for run in runs],
                     decisions=decisions.about(conn, order_id=one.order.id, enrollment_ids=ids),
                 )

@@ -36,9 +36,6 @@ class Leased:
     runs: list[int]
     letters: list[int]
 
-    def __len__(self) -> int:
-        return len(self.mails) + len(self.runs) + len(self.letters)
-
 
 def lease(engine: Engine, *, now: datetime) -> Leased:
     """Lease what is due at *now* (business time) and free, a batch of each."""
@@ -57,9 +54,8 @@ def sweep(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
         receive(engine, inbound_id, library=library, post=post)
     if leased.runs:
         advance(engine, leased.runs, library=library, clock=clock)
-    if leased.letters:
-        deliver(engine, leased.letters, library=library, post=post, clock=clock)
-    return len(leased)
+    delivered = deliver(engine, leased.letters, library=library, post=post, clock=clock) if leased.letters else 0
+    return len(leased.mails) + len(leased.runs) + delivered
 
 
 def drain(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:

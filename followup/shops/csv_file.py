@@ -5,7 +5,7 @@ Columns (those marked * are needed): order_id*, placed_at*, email*, status, numb
 fulfilled_at, promised_at, delivered_at, cancelled_at, customer_id, first_name, last_name, city, region,
 country, timezone, locale, currency, total, accepts_marketing, is_gift, note, sku, product, category,
 quantity, price. Others are ignored. Rows of one order stand together. Moments are ISO 8601; one without
-an offset is read in the row's own ``timezone``.
+an offset is read in the row's own ``timezone``. Quotes follow RFC 4180.
 """
 
 import csv
@@ -15,15 +15,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from followup import calendars
 from followup.core.customer import ConsentBasis, CustomerReport, InvalidAddress, normalize_address
 from followup.core.order import VOID, Item, OrderReport, OrderStatus, Purchase
 from followup.errors import FollowupError
 
+if TYPE_CHECKING:
+    import _csv
+
 NEEDED = ("order_id", "placed_at", "email")
 LONGEST_FIELD = 10_000
 LARGEST_AMOUNT = Decimal(10) ** 12
+LARGEST_QUANTITY = 1_000_000
+YEARS = range(1990, 2101)  # beyond them stands a slip of the keyboard
 STATUSES: Mapping[str, OrderStatus] = {
     **{status.value: status for status in OrderStatus},
     "canceled": OrderStatus.CANCELLED,
@@ -58,8 +64,14 @@ def read_orders(path: Path, *, source: str = "csv") -> Iterator[Purchase | BadRo
         UnreadableFile: no such file, not text, or the needed columns are missing.
     """
     with _open(path) as text:
-        rows = csv.reader(text, delimiter=_delimiter(text))
-        columns = _columns(path, next(rows, []))
+        rows = csv.reader(text, delimiter=_delimiter(text), strict=True)  # strict: a stray quote swallows no rows
+        try:
+            header = next(rows, [])
+        except csv.Error as error:
+            raise UnreadableFile(
+                f"{path}:1: the first line cannot be read ({error})", hint="It names the columns; see to its quotes"
+            ) from error
+        columns = _columns(path, header)
         yield from _orders(_rows(rows, columns), source)
 
 
@@ -84,16 +96,21 @@ def _delimiter(text: io.TextIOWrapper) -> str:
 
 
 def _columns(path: Path, header: list[str]) -> list[str]:
+    if not header:
+        raise UnreadableFile(f"{path}:1: the first line is empty", hint=_HEADER)
+    if any("\0" in name for name in header):
+        raise UnreadableFile(f"{path}:1: the file is not UTF-8 text", hint="Save it as CSV UTF-8 and import that")
     columns = [name.strip().lower().replace(" ", "_") for name in header]
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     if twice:
         raise UnreadableFile(f"{path}:1: column {twice[0]!r} is there twice", hint="Rename or drop one of them")
     if missing := [name for name in NEEDED if name not in columns]:
-        raise UnreadableFile(
-            f"{path}:1: column {', '.join(missing)} is missing",
-            hint=f"The first line names the columns; needed are {', '.join(NEEDED)}",
-        )
+        wanting = f"column {missing[0]} is" if len(missing) == 1 else f"columns {', '.join(missing)} are"
+        raise UnreadableFile(f"{path}:1: {wanting} missing", hint=_HEADER)
     return columns
+
+
+_HEADER = f"The first line names the columns; needed are {', '.join(NEEDED)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,31 +122,38 @@ class _Row:
         return self.cells.get(name, "").strip() or None
 
 
-def _rows(rows: Iterator[list[str]], columns: list[str]) -> Iterator[_Row | BadRow]:
+def _rows(rows: "_csv.Reader", columns: list[str]) -> Iterator[_Row | BadRow]:
     """Yield each row as named cells; ``line`` is where the row begins."""
-    reader = rows
-    line = 2
     while True:
+        line = rows.line_num + 1
         try:
-            cells = next(reader)
+            cells = next(rows)
         except StopIteration:
             return
-        except csv.Error as error:  # a quote that never closes: what follows cannot be told apart
-            yield BadRow(line, f"the rest of the file cannot be read ({error}); look for a quote that is not closed")
-            return
-        after: int = reader.line_num + 1  # type: ignore[attr-defined]
+        except csv.Error as error:
+            if rows.line_num > line:  # a quote that was not closed: what follows cannot be told apart
+                yield BadRow(
+                    line, f"the file cannot be read from here on ({error}); look for a quote that is not closed"
+                )
+                return
+            yield BadRow(
+                line, f"the row cannot be read ({error}); see to its quotes: one inside a quoted cell is doubled"
+            )
+            continue
         if any(cell.strip() for cell in cells):
-            yield _checked(line, cells, columns)
-        line = after
+            yield _checked(line, rows.line_num, cells, columns)
 
 
-def _checked(line: int, cells: list[str], columns: list[str]) -> _Row | BadRow:
+def _checked(line: int, last_line: int, cells: list[str], columns: list[str]) -> _Row | BadRow:
+    if len(cells) != len(columns) and last_line > line:
+        remedy = f"it runs to line {last_line}, so look for a quote that is not closed"
+        return BadRow(line, f"{len(cells)} cells where the header has {len(columns)}; {remedy}")
     if len(cells) != len(columns):
         remedy = "quote cells that contain the separator" if len(cells) > len(columns) else "fill in the missing cells"
         return BadRow(line, f"{len(cells)} cells where the header has {len(columns)}; {remedy}")
     for name, cell in zip(columns, cells, strict=True):
         if len(cell) > LONGEST_FIELD:
-            return BadRow(line, f"{name} has {len(cell):,} characters; at most {LONGEST_FIELD:,} are read")
+            return BadRow(line, f"{name} has {len(cell):,} characters; shorten it to {LONGEST_FIELD:,}")
         if "\0" in cell:
             return BadRow(line, f"{name} contains a NUL character; export the file again as text")
         if any("\udc80" <= letter <= "\udcff" for letter in cell):
@@ -154,7 +178,8 @@ def _orders(rows: Iterator[_Row | BadRow], source: str) -> Iterator[Purchase | B
             group = []
         if not group and order_id in seen:
             yield BadRow(
-                row.line, f"order {order_id} appeared further up; sort the file so that its rows stand together"
+                row.line,
+                f"order {_quoted(order_id)} appeared further up; sort the file so that its rows stand together",
             )
             continue
         seen.add(order_id)
@@ -185,12 +210,13 @@ def _customer(row: _Row) -> CustomerReport:
     try:
         address = normalize_address(email)
     except InvalidAddress as error:
-        raise _Wrong(f"email {error}; correct it in the shop") from error
+        why = str(error.__cause__).rstrip(".")
+        raise _Wrong(f"email {_quoted(email)} is not a mail address: {why}; correct it in the shop") from error
     said = _yes_or_no(row, "accepts_marketing")
     basis = {True: ConsentBasis.OPT_IN, False: ConsentBasis.NONE, None: ConsentBasis.UNKNOWN}[said]
     country = row.text("country")
-    if country is not None and not (len(country) == 2 and country.isalpha()):
-        raise _Wrong(f"country {country!r} is no two-letter code; write DE, US, BR, …")
+    if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):
+        raise _Wrong(f"country {_quoted(country)} is no two-letter code; write DE, US, BR, …")
     return CustomerReport(
         address=address,
         email=email,
@@ -237,11 +263,11 @@ def _status(row: _Row, moments: Mapping[str, datetime | None]) -> OrderStatus:
         return next((s for s in _REACHED if moments[f"{s.value}_at"] is not None), OrderStatus.PLACED)
     status = STATUSES.get(text.lower())
     if status is None:
-        raise _Wrong(f"status {text!r} is unknown; write one of {', '.join(s.value for s in OrderStatus)}")
+        raise _Wrong(f"status {_quoted(text)} is unknown; write one of {', '.join(s.value for s in OrderStatus)}")
     if status not in VOID and status is not OrderStatus.PLACED and moments[f"{status.value}_at"] is None:
         if status is OrderStatus.PAID:
             return OrderStatus.PLACED
-        raise _Wrong(f"status is {status.value} but {status.value}_at is empty; write when that was")
+        raise _Wrong(f"status is {text} but {status.value}_at is empty; write when that was")
     return status
 
 
@@ -253,8 +279,8 @@ def _item(row: _Row) -> Item | None:
     if name is None:
         return None
     quantity = row.text("quantity") or "1"
-    if not quantity.isascii() or not quantity.isdigit() or not 0 < int(quantity) <= 1_000_000:
-        raise _Wrong(f"quantity {quantity!r} is no whole number above zero")
+    if not (quantity.isascii() and quantity.isdigit() and len(quantity) < 10 and 0 < int(quantity) <= LARGEST_QUANTITY):
+        raise _Wrong(f"quantity {_quoted(quantity)} is no whole number from 1 to {LARGEST_QUANTITY:,}; write it like 2")
     return Item(
         name=name,
         sku=row.text("sku"),
@@ -271,16 +297,26 @@ def _moment(row: _Row, name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise _Wrong(f"{name} {text!r} is no date; write it like 2026-03-01T14:05:00+01:00") from error
-    if moment.tzinfo is None:
-        zone = calendars.zone(row.text("timezone"))
-        if zone is None:
-            raise _Wrong(f"{name} {text!r} has no offset and the row no timezone; write 2026-03-01T14:05:00+01:00")
-        moment = moment.replace(tzinfo=zone)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise _Wrong(f"{name} {text!r} is out of range") from error
+        raise _Wrong(f"{name} {_quoted(text)} is no date; write it like {_MOMENT}") from error
+    if moment.year not in YEARS:
+        raise _Wrong(f"{name} {_quoted(text)} is in the year {moment.year}; correct it")
+    return _with_zone(row, name, moment).astimezone(UTC)
+
+
+def _with_zone(row: _Row, name: str, moment: datetime) -> datetime:
+    """Return *moment* with its own offset, or else in the row's zone."""
+    if moment.tzinfo is not None:
+        return moment
+    named = row.text("timezone")
+    if named is None:
+        raise _Wrong(f"{name} has no offset and the row no timezone; write it like {_MOMENT}, or fill in timezone")
+    zone = calendars.zone(named)
+    if zone is None:
+        raise _Wrong(f"timezone {_quoted(named)} is unknown and {name} has no offset; write it like Europe/Berlin")
+    return moment.replace(tzinfo=zone)
+
+
+_MOMENT = "2026-03-01T14:05:00+01:00"
 
 
 def _cents(row: _Row, name: str) -> int | None:
@@ -291,10 +327,10 @@ def _cents(row: _Row, name: str) -> int | None:
         amount = Decimal(text)
     except InvalidOperation as error:
         raise _Wrong(
-            f"{name} {text!r} is no amount; write it like 49.90, without currency or thousands marks"
+            f"{name} {_quoted(text)} is no amount; write it like 49.90, without currency or thousands marks"
         ) from error
     if not amount.is_finite() or not 0 <= amount < LARGEST_AMOUNT:
-        raise _Wrong(f"{name} {text!r} is out of range")
+        raise _Wrong(f"{name} {_quoted(text)} is out of range; write an amount of zero or more, like 49.90")
     return int((amount * 100).to_integral_value())
 
 
@@ -303,5 +339,10 @@ def _yes_or_no(row: _Row, name: str) -> bool | None:
     if not text:
         return None
     if text not in YES | NO:
-        raise _Wrong(f"{name} {text!r} is neither yes nor no")
+        raise _Wrong(f"{name} {_quoted(text)} is neither yes nor no; write one of them, or leave it empty")
     return text in YES
+
+
+def _quoted(text: str) -> str:
+    """Return *text* as messages cite it: on one line, and not all of a long one."""
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")

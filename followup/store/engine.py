@@ -29,9 +29,10 @@ def make_engine(url: str) -> Engine:
     Raises:
         ConfigurationError: the URL is not one, or names a database we do not speak.
     """
-    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+    in_memory = url in {"sqlite:///", "sqlite:///:memory:"}  # every connection would have its own
+    if in_memory or not url.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ConfigurationError(
-            f"DATABASE_URL starts with {url.split(':', maxsplit=1)[0]!r}, which is no database followup speaks",
+            f"DATABASE_URL (it starts with {url.partition(':')[0]!r}) names no database that followup speaks",
             hint="Use postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE",
         )
     try:

@@ -161,12 +161,9 @@ def wake(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
     _wake(conn, enrollments.c.id.in_(list(ids)), at)
 
 
-def wake_for_event(conn: Connection, customer_id: int, order_id: int | None, *, at: datetime) -> None:
-    """Have every enrollment that an event of this customer (about this order, if any) concerns looked at."""
-    concerned = enrollments.c.customer_id == customer_id
-    if order_id is not None:
-        concerned &= or_(enrollments.c.order_id.is_(None), enrollments.c.order_id == order_id)
-    _wake(conn, concerned, at)
+def wake_for_events(conn: Connection, customer_ids: Collection[int], *, at: datetime) -> None:
+    """Have every active enrollment of these customers looked at by *at*: something happened to them."""
+    _wake(conn, enrollments.c.customer_id.in_(list(customer_ids)), at)
 
 
 def _wake(conn: Connection, which: Any, at: datetime) -> None:

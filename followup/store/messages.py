@@ -184,7 +184,7 @@ def unlease(conn: Connection, ids: Collection[int]) -> None:
 def abandoned(
     conn: Connection, state: MessageState, *, limit: int, whatever_lease: bool = False
 ) -> list[StoredMessage]:
-    """Hold and return messages that rest in *state* though their lease is over (or *whatever_lease*)."""
+    """Hold and return messages that rest in *state* though their lease is over (or *whatever_lease*), by its end."""
     return [_stored(row) for row in conn.execute(_abandoned(state, limit, whatever_lease))]
 
 
@@ -193,7 +193,11 @@ def _abandoned(state: MessageState, limit: int, whatever_lease: bool) -> Select[
     wanted = select(messages).where(messages.c.state == literal_column(f"'{state.value}'"))
     if not whatever_lease:
         wanted = wanted.where(unleased(messages.c.leased_until))
-    return wanted.order_by(messages.c.id).limit(limit).with_for_update(skip_locked=True, key_share=True)
+    return (
+        wanted.order_by(messages.c.leased_until, messages.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
 
 
 def free_leases(conn: Connection) -> None:
@@ -202,7 +206,7 @@ def free_leases(conn: Connection) -> None:
 
 
 def blocked_too_long(conn: Connection, *, now: datetime, limit: int) -> list[StoredMessage]:
-    """Hold and return blocked messages whose time is over at *now* (business time)."""
+    """Hold and return blocked messages whose time is over at *now* (business time), by its end."""
     return [_stored(row) for row in conn.execute(_blocked_too_long(limit), {"now": now})]
 
 
@@ -210,7 +214,11 @@ def blocked_too_long(conn: Connection, *, now: datetime, limit: int) -> list[Sto
 def _blocked_too_long(limit: int) -> Select[Any]:
     over = messages.c.not_after < bindparam("now", type_=UTCDateTime())
     wanted = select(messages).where(messages.c.state == literal_column("'blocked'"), over)
-    return wanted.order_by(messages.c.id).limit(limit).with_for_update(skip_locked=True, key_share=True)
+    return (
+        wanted.order_by(messages.c.not_after, messages.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
 
 
 def unblock(conn: Connection) -> int:
@@ -272,7 +280,8 @@ def of_enrollments(conn: Connection, enrollment_ids: Collection[int]) -> dict[in
 def recent(conn: Connection, customer_ids: Collection[int], *, since: datetime) -> dict[int, list[StoredMessage]]:
     """Return by customer what may have left since *since*, of all workflows."""
     left = messages.c.state.in_([state.value for state in MAY_HAVE_LEFT])
-    lately = messages.c.accepted_at.is_(None) | (messages.c.accepted_at > since)
+    left_at = func.coalesce(messages.c.accepted_at, messages.c.sending_at)
+    lately = left_at.is_(None) | (left_at > since)
     wanted = select(messages).where(messages.c.customer_id.in_(list(customer_ids)), left, lately)
     found: dict[int, list[StoredMessage]] = {}
     for row in conn.execute(wanted.order_by(messages.c.id)):

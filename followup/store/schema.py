@@ -200,7 +200,8 @@ messages = Table(
     UniqueConstraint("token"),
     Index(None, "customer_id", "accepted_at"),
     _partial("ix_messages_due", "due_at", "id", where="state = 'due'"),
-    _partial("ix_messages_leased", "state", "leased_until", where="state IN ('claimed', 'sending')"),
+    # OR, not IN: SQLite does not see that state = 'sending' implies the IN, and would read the whole table
+    _partial("ix_messages_leased", "state", "leased_until", where="state = 'claimed' OR state = 'sending'"),
     _partial("ix_messages_blocked", "not_after", where="state = 'blocked'"),
 )
 

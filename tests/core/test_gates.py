@@ -101,7 +101,7 @@ def test_a_letter_without_an_order_needs_none():
 
 def test_a_suppressed_address_gets_nothing_and_the_reason_is_kept():
     verdict = judge(a_candidate(suppressed="complained", purpose=Purpose.SERVICE), now=START)
-    assert kind_and_gate(verdict) == (VerdictKind.SKIP, "suppressed")
+    assert kind_and_gate(verdict) == (VerdictKind.CANCEL, "suppressed")
     assert "complained" in verdict.reason
 
 

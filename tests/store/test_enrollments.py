@@ -294,32 +294,19 @@ def test_waking_brings_forward_but_never_postpones(engine: Engine) -> None:
         assert [wake_at(conn, key) for key in (early, late, asleep, over, other)] == [at(1), at(5), at(5), None, at(9)]
 
 
-def test_an_event_about_an_order_wakes_what_is_about_that_order_or_none(engine: Engine) -> None:
+def test_what_happens_to_customers_wakes_all_they_are_in(engine: Engine) -> None:
     with writing(engine) as conn:
-        ana, ben = a_customer(conn), a_customer(conn, "ben")
-        one, two = an_order(conn, ana, "1"), an_order(conn, ana, "2")
-        about_it, about_other, about_none, over = (
-            an_enrollment(conn, ana, order_id=order, wake_at=at(9)) for order in (one, two, None, one)
+        ana, ben, cleo = (a_customer(conn, name) for name in ("ana", "ben", "cleo"))
+        about_order = an_enrollment(conn, ana, order_id=an_order(conn, ana), wake_at=at(9))
+        about_none, sooner, over, of_ben = (
+            an_enrollment(conn, customer, wake_at=at(hour))
+            for customer, hour in ((ana, 9), (ana, 1), (ana, 9), (ben, 9))
         )
-        of_ben = an_enrollment(conn, ben, wake_at=at(9))
+        of_cleo = an_enrollment(conn, cleo, wake_at=at(9))
         ended(conn, over)
-        enrollments.wake_for_event(conn, ana, one, at=at(5))
-        assert [wake_at(conn, key) for key in (about_it, about_other, about_none, of_ben, over)] == [
-            at(5),
-            at(9),
-            at(5),
-            at(9),
-            None,
-        ]
-
-
-def test_an_event_about_no_order_wakes_all_the_customer_is_in(engine: Engine) -> None:
-    with writing(engine) as conn:
-        ana, ben = a_customer(conn), a_customer(conn, "ben")
-        keys = [an_enrollment(conn, ana, order_id=order, wake_at=at(9)) for order in (an_order(conn, ana), None)]
-        of_ben = an_enrollment(conn, ben, wake_at=at(9))
-        enrollments.wake_for_event(conn, ana, None, at=at(5))
-        assert [wake_at(conn, key) for key in (*keys, of_ben)] == [at(5), at(5), at(9)]
+        enrollments.wake_for_events(conn, {ana, ben}, at=at(5))
+        woken = [wake_at(conn, key) for key in (about_order, about_none, sooner, over, of_ben, of_cleo)]
+    assert woken == [at(5), at(5), at(1), None, at(5), at(9)]
 
 
 def test_the_next_wake_is_the_earliest_there_is(engine: Engine) -> None:

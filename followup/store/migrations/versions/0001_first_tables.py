@@ -301,8 +301,8 @@ def upgrade() -> None:
         "messages",
         ["state", "leased_until"],
         unique=False,
-        postgresql_where=sa.text("state IN ('claimed', 'sending')"),
-        sqlite_where=sa.text("state IN ('claimed', 'sending')"),
+        postgresql_where=sa.text("state = 'claimed' OR state = 'sending'"),
+        sqlite_where=sa.text("state = 'claimed' OR state = 'sending'"),
     )
 
     op.create_table(
