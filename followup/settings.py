@@ -168,7 +168,7 @@ def described(settings: Settings) -> list[Described]:
         Described(
             variable=variable(field),
             shown=_shown(getattr(settings, field)),
-            is_set=field in settings.model_fields_set,
+            is_set=field in settings.model_fields_set and (field != "project" or settings.project != Path()),
             what=about.description or "",
         )
         for field, about in Settings.model_fields.items()
@@ -217,8 +217,8 @@ def load(**overrides: Any) -> Settings:
     try:
         project = Path(overrides.get("project") or _Whereabouts().project)
         env_file = project / ".env"
-        given = {**overrides, "project": project} if project != Path() else overrides
-        return Settings(_env_file=env_file if env_file.is_file() else None, **given)
+        # the project is given even where it is the default: an .env file cannot move the folder it lies in
+        return Settings(_env_file=env_file if env_file.is_file() else None, **{**overrides, "project": project})
     except (ValidationError, UnicodeDecodeError) as error:
         raise ConfigurationError(_explain(error), hint="followup config lists every setting") from error
 
