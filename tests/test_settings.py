@@ -213,7 +213,7 @@ def test_every_setting_is_described_and_whether_it_is_set(given: Given) -> None:
     found = described(given(PORT="5000"))
     assert [one.variable for one in found] == list(VARIABLES.values())
     assert all(one.what for one in found)
-    assert {one.variable for one in found if one.is_set} == {"PORT", "FOLLOWUP_PROJECT"}
+    assert {one.variable for one in found if one.is_set} == {"PORT"}
     assert shown(given())["PORT"] == "5000"
     assert shown(given())["FOLLOWUP_MODE"] == "test"
     assert shown(given())["REDIS_URL"] == "–"
