@@ -1,6 +1,7 @@
 """Structured logs: an event name and facts, as JSON in production and as text on a terminal."""
 
 import logging
+import os
 import sys
 
 import structlog
@@ -20,7 +21,7 @@ def configure(level: str, log_format: LogFormat) -> None:
         structlog.processors.JSONRenderer()
         if as_json
         else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
+            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),  # noqa: TID251 - the terminal's, not ours
             sort_keys=False,
             exception_formatter=structlog.dev.plain_traceback,  # where rich is installed it would print locals
         )

@@ -1,6 +1,8 @@
 """Conversations with people: closing one lets the letters it held go on."""
 
-from sqlalchemy import Engine
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
 
 from followup.authoring.diagnostics import did_you_mean
 from followup.clock import Clock
@@ -47,8 +49,13 @@ def close_if_open(engine: Engine, address: str, *, library: Library, clock: Cloc
             external_id=f"closed:{conversation_id}",
         )
         events.add(conn, [closed], now=now)
-        held = enrollments.by_id(conn, messages.held(conn, customer_id))
-        max_late = {key: library.workflow(conn, one.version_id).max_late for key, one in held.items()}
-        released = messages.release_held(conn, customer_id, now=now, max_late=max_late)
+        released = release(conn, messages.held(conn, customer_id=customer_id), library=library, now=now)
         audit.add(conn, "conversation.close", {"customer_id": customer_id, "released": released}, now=now)
     return released
+
+
+def release(conn: Connection, held: list[tuple[int, int]], *, library: Library, now: datetime) -> int:
+    """Let held letters (id, enrollment id) go on at *now*, as late as their workflows allow; return how many."""
+    runs = enrollments.by_id(conn, {enrollment_id for _, enrollment_id in held})
+    max_late = {key: library.workflow(conn, run.version_id).max_late for key, run in runs.items()}
+    return messages.release(conn, held, now=now, max_late=max_late)

@@ -7,18 +7,25 @@ from sqlalchemy import Engine
 
 from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
-from followup.services.library import version_of
+from followup.core.workflow import WorkflowStatus
+from followup.services.converse import release
+from followup.services.library import Library, version_of
 from followup.store import audit, bundles, messages
 from followup.store.engine import writing
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The bundle that runs now; ``changed`` is False when it already did. ``unblocked`` letters try again."""
+    """
+    The bundle that runs now; ``changed`` is False when it already did.
+
+    ``unblocked`` letters try again; ``released`` ones were held by a workflow that is live again.
+    """
 
     bundle: Bundle
     changed: bool
     unblocked: int = 0
+    released: int = 0
 
 
 def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock) -> Applied:
@@ -31,9 +38,17 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock) -> Applied:
     bundle = load(files)
     now = clock.now()
     with writing(engine) as conn:
+        library = Library()
+        before = library.find_newest(conn)
         if not bundles.add(conn, bundle.hash, bundle.files, now=now):
             return Applied(bundle, changed=False)
         bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         unblocked = messages.unblock(conn)
-        audit.add(conn, "apply", {"bundle": bundle.hash}, now=now)
-    return Applied(bundle, changed=True, unblocked=unblocked)
+        resumed = _live(bundle) - (_live(before) if before else set())
+        released = release(conn, messages.held(conn, workflows=resumed), library=library, now=now) if resumed else 0
+        audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)
+    return Applied(bundle, changed=True, unblocked=unblocked, released=released)
+
+
+def _live(bundle: Bundle) -> set[str]:
+    return {name for name, workflow in bundle.workflows.items() if workflow.status is WorkflowStatus.LIVE}

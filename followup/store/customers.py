@@ -1,7 +1,7 @@
 """Customers: one row per address."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,30 +37,37 @@ class Upserted:
 
 def upsert(conn: Connection, reports: Sequence[CustomerReport], *, as_of: datetime) -> Upserted:
     """
-    Write what the shop says of each customer (each address once); an older report changes nothing.
+    Write what the shop says of each customer; an older report changes nothing.
 
-    The rows of all of them are held until the transaction ends, taken in one order, so that two
-    reports at once wait for each other instead of locking each other out.
+    What a report leaves out stays as it was known: an order without a time zone takes nobody's away.
+    Of one address reported twice, the later report counts where both say something.
+
+    The rows of all of them are held until the transaction ends, taken in one order, so that two reports
+    at once wait for each other instead of locking each other out.
 
     Returns:
         keys are normalised addresses.
     """
-    by_address = {report.address: report for report in sorted(reports, key=lambda report: report.address)}
+    by_address: dict[str, CustomerReport] = {}
+    for report in sorted(reports, key=lambda report: report.address):  # stable: later reports stay later
+        earlier = by_address.get(report.address, report)
+        by_address[report.address] = replace(earlier, **_told(report))
     held = _by_address(by_address).order_by(customers.c.id).with_for_update(key_share=True)
     known = {row.address: row for row in conn.execute(held)}
     added = set(by_address) - set(known)
     changed = {
         address
         for address, row in known.items()
-        if row.as_of <= as_of and any(getattr(row, name) != getattr(by_address[address], name) for name in REPORTED)
+        if row.as_of <= as_of and any(getattr(row, name) != value for name, value in _told(by_address[address]).items())
     }
     confirmed = {address for address, row in known.items() if row.as_of < as_of}  # an older report cannot undo it now
     if rows := [_row(by_address[address], as_of) for address in by_address if address in added | changed | confirmed]:
         statement = insert(conn, customers)
         statement = statement.on_conflict_do_update(
             index_elements=[customers.c.address],
-            set_={name: statement.excluded[name] for name in (*REPORTED, "as_of")}
-            | {"consent_since": _consent_since(statement.excluded)},
+            set_={name: func.coalesce(statement.excluded[name], customers.c[name]) for name in REPORTED}
+            | _consent(statement.excluded)
+            | {"as_of": statement.excluded.as_of},
             where=customers.c.as_of <= statement.excluded.as_of,
         )
         conn.execute(statement, rows)
@@ -68,10 +75,19 @@ def upsert(conn: Connection, reports: Sequence[CustomerReport], *, as_of: dateti
     return Upserted(ids, added, changed)
 
 
-def _consent_since(reported: Any) -> ColumnElement[datetime | None]:
-    """Keep since when the consent holds, unless the shop reports another one."""
-    same = customers.c.consent_basis == reported.consent_basis
-    return case((same, customers.c.consent_since), else_=reported.consent_since)
+def _told(report: CustomerReport) -> dict[str, Any]:
+    """Return what *report* really says: neither blanks nor an unknown consent."""
+    said = {name: getattr(report, name) for name in REPORTED}
+    return {name: value for name, value in said.items() if value is not None and value is not ConsentBasis.UNKNOWN}
+
+
+def _consent(reported: Any) -> dict[str, ColumnElement[Any]]:
+    """Keep the consent, and since when it holds, unless the shop reports another one."""
+    same = reported.consent_basis.in_([ConsentBasis.UNKNOWN.value, customers.c.consent_basis])
+    return {
+        "consent_basis": case((same, customers.c.consent_basis), else_=reported.consent_basis),
+        "consent_since": case((same, customers.c.consent_since), else_=reported.consent_since),
+    }
 
 
 def _by_address(addresses: Collection[str]) -> Select[Any]:

@@ -245,27 +245,29 @@ def cancel(conn: Connection, enrollment_id: int, step: str | None, round_: int |
     conn.execute(update(messages).where(*wanted).values(values))
 
 
-def release_held(conn: Connection, customer_id: int, *, now: datetime, max_late: Mapping[int, timedelta]) -> int:
+def held(conn: Connection, *, customer_id: int | None = None, workflows: Collection[str] = ()) -> list[tuple[int, int]]:
+    """Hold and return (id, enrollment id) of the held messages of a customer, or of these workflows."""
+    wanted = select(messages.c.id, messages.c.enrollment_id).where(messages.c.state == MessageState.HELD.value)
+    theirs = messages.c.workflow.in_(list(workflows)) if customer_id is None else messages.c.customer_id == customer_id
+    rows = conn.execute(wanted.where(theirs).order_by(messages.c.id).with_for_update(key_share=True))
+    return [(row.id, row.enrollment_id) for row in rows]
+
+
+def release(
+    conn: Connection, held_: Sequence[tuple[int, int]], *, now: datetime, max_late: Mapping[int, timedelta]
+) -> int:
     """
-    Make the customer's held messages due at *now*; their lateness starts anew.
+    Make held messages due at *now*; lateness and postponing start anew.
 
     Args:
+        held_: as `held` returned them.
         max_late: by enrollment id.
     """
-    held = {row.id: row.enrollment_id for row in conn.execute(_held(customer_id).with_for_update(key_share=True))}
-    rows = [{"id": key, "due_at": now, "not_after": now + max_late[of], "reason": None} for key, of in held.items()]
+    rows = [
+        {"id": key, "first_due_at": now, "due_at": now, "not_after": now + max_late[of], "reason": None}
+        for key, of in held_
+    ]
     return move(conn, Action.RELEASE, rows)
-
-
-def held(conn: Connection, customer_id: int) -> list[int]:
-    """Return the enrollments that have held messages to the customer."""
-    return sorted({row.enrollment_id for row in conn.execute(_held(customer_id))})
-
-
-def _held(customer_id: int) -> Select[Any]:
-    held_ = messages.c.state == MessageState.HELD.value
-    wanted = select(messages.c.id, messages.c.enrollment_id).where(messages.c.customer_id == customer_id, held_)
-    return wanted.order_by(messages.c.id)
 
 
 def of_enrollments(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, list[StoredMessage]]:

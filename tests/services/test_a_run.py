@@ -184,6 +184,20 @@ def test_a_workflow_that_is_not_live_any_more_holds_the_letters_of_those_inside(
     assert world.take_in(a_purchase("T-2", email="ben@example.com", delivered_at=world.clock.now())).enrolled == 0
 
 
+def test_letters_that_a_pause_held_go_on_when_the_workflow_is_live_again_and_are_not_late(world: World) -> None:
+    windowed = CHECK_IN.replace("steps:", "send_window: {hours: 09:00-17:00}\nsteps:")
+    world.apply(check_in=windowed)
+    world.take_in(a_purchase())
+    world.apply(check_in=windowed.replace("status: live", "status: paused"))
+    world.go_to(MONDAY + timedelta(days=2))
+    world.clock.move_to(MONDAY + timedelta(days=60, hours=10))  # long after max_postpone, and outside the window
+    assert world.apply(check_in=windowed).released == 1
+    world.drain()
+    assert world.states() == ["due"], "it waits for the morning"
+    world.go_to(MONDAY + timedelta(days=61))
+    assert world.states() == ["accepted"]
+
+
 def test_two_wants_of_the_same_due_letters_send_each_once(world: World) -> None:
     world.take_in(*(a_purchase(f"T-{n}", email=f"c{n}@example.com") for n in range(40)))
     world.go_to(MONDAY + timedelta(days=2))

@@ -33,6 +33,14 @@ def test_what_a_shop_announces_for_later_has_not_happened_yet(world: World) -> N
     assert world.take_in(a_purchase(delivered_at=MONDAY + timedelta(days=3))).enrolled == 1
 
 
+def test_what_a_later_order_does_not_say_of_its_customer_stays_known(world: World) -> None:
+    world.take_in(a_purchase("T-1", timezone="Europe/Lisbon", consent=ConsentBasis.OPT_IN))
+    world.clock.move_to(MONDAY + timedelta(days=1))
+    world.take_in(a_purchase("T-2", timezone=None, first_name="Anna", consent=ConsentBasis.UNKNOWN))
+    (row,) = world.rows("customers")
+    assert (row.timezone, row.first_name, row.consent_basis) == ("Europe/Lisbon", "Anna", "opt_in")
+
+
 def test_an_import_without_enroll_lets_nobody_in(world: World) -> None:
     assert world.take_in(a_purchase(), enroll=False).enrolled == 0
     assert world.rows("enrollments") == []

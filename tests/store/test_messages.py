@@ -296,16 +296,19 @@ def test_released_messages_are_due_now_and_their_lateness_starts_anew(engine: En
         ]
         of_ben = a_message(conn, MessageState.HELD, customer_id=ben)
         due = a_message(conn, customer_id=ana, due_at=at(9))
-        assert messages.held(conn, ana) == [one, two]
-        assert messages.release_held(conn, ana, now=at(5), max_late={one: HOUR, two: DAY}) == 2
+        held = messages.held(conn, customer_id=ana)
+        assert held == [(keys[0], one), (keys[1], two)]
+        assert messages.release(conn, held, now=at(5), max_late={one: HOUR, two: DAY}) == 2
         found = messages.lock(conn, [*keys, of_ben, due], MessageState.DUE)
-        assert [(found[key].due_at, found[key].not_after, found[key].reason) for key in keys] == [
-            (at(5), at(6), None),
-            (at(5), at(29), None),
+        assert [
+            (found[key].first_due_at, found[key].due_at, found[key].not_after, found[key].reason) for key in keys
+        ] == [
+            (at(5), at(5), at(6), None),
+            (at(5), at(5), at(29), None),
         ]
         assert found[due].due_at == at(9)
         assert of_ben not in found
-        assert messages.held(conn, ana) == []
+        assert messages.held(conn, customer_id=ana) == []
 
 
 def test_withdrawing_takes_one_step_and_round_or_all_that_has_not_left(engine: Engine) -> None:
