@@ -31,10 +31,8 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_in_the_pages_exist_with_their_options(page: Path) -> None:
     text = page.read_text()
-    used = re.findall(
-        r"(?:^|[`/ ])followup ((?:[a-z]+ ?)+)((?:[^`\n#&]*))",
-        "\n".join([*blocks(page, "sh"), *re.findall(r"`followup [^`]*`", text)]),
-    )
+    told = "\n".join([*blocks(page, "sh"), *re.findall(r"`(followup [^`]*)`", text)])
+    used = re.findall(r"(?:^|[/ ])followup ((?:[a-z|]+ ?)+)([^\n#&]*)", told, re.MULTILINE)
     for words, rest in used:
         command: click.Command | None = followup
         context = click.Context(followup)
