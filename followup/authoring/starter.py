@@ -21,7 +21,10 @@ FOLLOWUP_SUPPRESSION_KEY={suppression_key}
 GITIGNORE = """\
 .env
 outbox/
-followup.db*
+*.db
+*.db-shm
+*.db-wal
+*.csv
 """
 
 PROCFILE = """\

@@ -22,7 +22,7 @@ _KINDS = {
 
 @click.group("inbound")
 def inbound_command() -> None:
-    """Bring mail in from a file."""
+    """Bring mail in from a file; list what is on nobody's record."""
 
 
 @inbound_command.command("add")
@@ -84,3 +84,26 @@ def _summarise(heard: "Heard", inbound_id: int, email: str | None, *, new: bool)
         output.hint(f"followup customers show {email}", "their whole story")
     else:
         output.say(f"Kept as mail {inbound_id}, but on nobody's record: {heard.error}.")
+
+
+@inbound_command.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@json_option
+def list_inbound(limit: int, as_json: bool) -> None:
+    """List the mails that are on nobody's record, the newest first: somebody has to look at them."""
+    from dataclasses import asdict
+
+    from followup import calendars
+    from followup.services import report
+
+    app = make_app()
+    mails = report.unmatched(app.engine, limit=limit)
+    if as_json:
+        output.document([asdict(mail) for mail in mails])
+    elif not mails:
+        output.say("Every mail is on somebody's record.")
+    else:
+        rows = [
+            (mail.id, output.local(mail.received_at, calendars.UTC), mail.error or mail.state.value) for mail in mails
+        ]
+        output.table(("mail", "received", "why it is on nobody's record"), rows)

@@ -19,7 +19,7 @@ COMMANDS = {
     "trigger": ("workflows", "Let customers into a workflow by hand."),
     "worker": ("worker", "Do what falls due, until stopped."),
     "replay": ("play", "Let an order file happen in virtual time."),
-    "inbound": ("hear", "Bring mail in from a file."),
+    "inbound": ("hear", "Bring mail in from a file; list what is on nobody's record."),
     "status": ("record", "Show how many of everything there are."),
     "customers": ("record", "Show a customer's record."),
     "replies": ("record", "Show what customers wrote."),

@@ -93,9 +93,10 @@ def _play(
     """Apply the project folder and replay, with the time of the shop shown on a terminal."""
     from followup.authoring.bundle import read_folder
     from followup.services import deploy
-    from followup.services.replay import replay
+    from followup.services.replay import replay, reserve
 
     engine = app.upgraded_engine
+    reserve(engine, clock=clock)
     deploy.apply(engine, read_folder(app.settings.project), clock=clock)
     first = clock.now()
     last = max((at for purchase in purchases for _, at in purchase.order.milestones()), default=first)

@@ -24,6 +24,8 @@ def status_command(as_json: bool) -> None:
     output.tell(f"{app.settings.mode.value} mode, {app.settings.transport.value} transport")
     if status.waiting_for_us:
         output.hint("followup conversations list", "who waits for us")
+    if unmatched := report.count_unmatched(app.engine):
+        output.hint("followup inbound list", f"{output.plural(unmatched, 'mail')} on nobody's record")
     if not status.orders:
         output.hint("followup import orders FILE", "bring orders in")
 

@@ -43,11 +43,17 @@ def worker_command(once: bool) -> None:
     before = report.status(app.engine)
     tell_mode(app)
     done = run_once(app)
-    changes = _changes(before, report.status(app.engine))
+    after = report.status(app.engine)
+    changes = _changes(before, after)
     if not done:
         output.say("Nothing was due.")
     else:
         output.say("Done: " + (", ".join(changes) or "customers moved on, no letter yet") + ".")
+    if after.messages.get("blocked"):
+        for reason in report.blocked(app.engine):
+            output.tell(f"blocked: {reason}")
+        output.tell("Mend it; the worker tries again at its next start, and with every followup apply.")
+        raise click.exceptions.Exit(1)
 
 
 def _changes(before: "Status", after: "Status") -> list[str]:

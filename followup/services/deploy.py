@@ -40,10 +40,10 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock) -> Applied:
     with writing(engine) as conn:
         library = Library()
         before = library.find_newest(conn)
-        if not bundles.add(conn, bundle.hash, bundle.files, now=now):
-            return Applied(bundle, changed=False)
-        bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         unblocked = messages.unblock(conn)
+        if not bundles.add(conn, bundle.hash, bundle.files, now=now):
+            return Applied(bundle, changed=False, unblocked=unblocked)
+        bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         resumed = _live(bundle) - (_live(before) if before else set())
         released = release(conn, messages.held(conn, workflows=resumed), library=library, now=now) if resumed else 0
         audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)
@@ -52,3 +52,9 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock) -> Applied:
 
 def _live(bundle: Bundle) -> set[str]:
     return {name for name, workflow in bundle.workflows.items() if workflow.status is WorkflowStatus.LIVE}
+
+
+def retry_blocked(engine: Engine) -> int:
+    """Make blocked letters due again, after a setting may have changed; return how many."""
+    with writing(engine) as conn:
+        return messages.unblock(conn)

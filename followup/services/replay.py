@@ -17,9 +17,9 @@ from itertools import groupby
 from sqlalchemy import Engine
 
 from followup.authoring.acts_file import Act
-from followup.clock import VirtualClock
+from followup.clock import Clock, VirtualClock
 from followup.core.order import Purchase
-from followup.errors import FollowupError
+from followup.errors import FollowupError, UsageError
 from followup.services import converse
 from followup.services.deliver import Post
 from followup.services.intake import TakenIn, take_in
@@ -27,7 +27,7 @@ from followup.services.library import Library
 from followup.services.receive import record_click, store_raw
 from followup.services.scripted_mail import as_reply
 from followup.services.sweep import drain, next_moment, recover
-from followup.store import customers, messages
+from followup.store import audit, customers, enrollments, messages
 from followup.store.engine import reading, writing
 from followup.store.messages import AcceptedLetter
 
@@ -74,6 +74,24 @@ def replay(
         progress: called with each virtual moment.
     """
     return _Replay(engine, acts, library, post, clock).run(purchases, until, progress)
+
+
+def reserve(engine: Engine, *, clock: Clock) -> None:
+    """
+    Take a database for replays, for good.
+
+    Raises:
+        UsageError: customers are in workflows there by real use; virtual time would run away with their letters.
+    """
+    with writing(engine) as conn:
+        if audit.has(conn, "replay"):
+            return
+        if enrollments.count_by_state(conn):
+            raise UsageError(
+                "this database is in real use: customers are in its workflows",
+                hint="Replay into one of its own: DATABASE_URL=sqlite:///rehearsal.db followup replay FILE",
+            )
+        audit.add(conn, "replay", {}, now=clock.now())
 
 
 class _Replay:

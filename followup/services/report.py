@@ -11,16 +11,28 @@ from followup.authoring.diagnostics import did_you_mean
 from followup.core.customer import Customer, normalize_address
 from followup.core.events import Event
 from followup.core.order import Order
+from followup.core.replies import InboundState
 from followup.core.schedule import Calendar
 from followup.core.workflow import Workflow
 from followup.errors import NotFound
 from followup.services.facts import calendar_for
 from followup.services.library import Library
-from followup.store import conversations, customers, decisions, enrollments, events, messages, orders, replies
+from followup.store import (
+    conversations,
+    customers,
+    decisions,
+    enrollments,
+    events,
+    inbound_mail,
+    messages,
+    orders,
+    replies,
+)
 from followup.store.conversations import Waiting
 from followup.store.decisions import Decided
 from followup.store.engine import reading
 from followup.store.enrollments import StoredEnrollment
+from followup.store.inbound_mail import UnmatchedMail
 from followup.store.messages import StoredMessage
 from followup.store.replies import ListedReply
 
@@ -159,6 +171,25 @@ def waiting(engine: Engine, *, limit: int) -> list[Waiting]:
     """Return who waits for an answer from us, longest first."""
     with reading(engine) as conn:
         return conversations.waiting(conn, limit=limit)
+
+
+def blocked(engine: Engine) -> list[str]:
+    """Return why letters are blocked, each reason once."""
+    with reading(engine) as conn:
+        return messages.blocked_reasons(conn)
+
+
+def unmatched(engine: Engine, *, limit: int) -> list[UnmatchedMail]:
+    """Return the mails that are on nobody's record, the newest first."""
+    with reading(engine) as conn:
+        return inbound_mail.unmatched(conn, limit=limit)
+
+
+def count_unmatched(engine: Engine) -> int:
+    """Return how many mails are on nobody's record."""
+    with reading(engine) as conn:
+        counts = inbound_mail.count_by_state(conn)
+    return counts.get(InboundState.UNMATCHED, 0) + counts.get(InboundState.FAILED, 0)
 
 
 def count_answers(engine: Engine) -> int:

@@ -6,6 +6,7 @@ over. Rows are the truth, so nothing is lost between two sweeps, whatever else f
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -58,10 +59,22 @@ def sweep(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
     return len(leased.mails) + len(leased.runs) + delivered
 
 
-def drain(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
-    """Take up what was left behind, then sweep until nothing is due; return how much there was to do."""
+def drain(
+    engine: Engine,
+    *,
+    library: Library,
+    post: Post,
+    clock: Clock,
+    stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """
+    Take up what was left behind, then sweep until nothing is due; return how much there was to do.
+
+    Args:
+        stopping: asked between two sweeps; True ends it early, with what is due left for the next.
+    """
     total = recover(engine, post=post, clock=clock)
-    while done := sweep(engine, library=library, post=post, clock=clock):
+    while not stopping() and (done := sweep(engine, library=library, post=post, clock=clock)):
         total += done
     return total
 

@@ -85,6 +85,26 @@ def state_of(conn: Connection, inbound_id: int) -> tuple[InboundState, str | Non
     return InboundState(row.state), row.error
 
 
+@dataclass(frozen=True, slots=True)
+class UnmatchedMail:
+    """A mail that is on nobody's record, and why."""
+
+    id: int
+    received_at: datetime
+    state: InboundState
+    error: str | None
+
+
+def unmatched(conn: Connection, *, limit: int) -> list[UnmatchedMail]:
+    """Return the mails that are on nobody's record, the newest first."""
+    nobodys = [InboundState.UNMATCHED.value, InboundState.FAILED.value]
+    wanted = select(inbound_mail).where(inbound_mail.c.state.in_(nobodys)).order_by(inbound_mail.c.id.desc())
+    return [
+        UnmatchedMail(row.id, row.received_at, InboundState(row.state), row.error)
+        for row in conn.execute(wanted.limit(limit))
+    ]
+
+
 def count_by_state(conn: Connection) -> dict[str, int]:
     wanted = select(inbound_mail.c.state, func.count()).group_by(inbound_mail.c.state).order_by(inbound_mail.c.state)
     return {state: number for state, number in conn.execute(wanted)}

@@ -340,6 +340,12 @@ _NEXT_DUE = select(func.min(messages.c.due_at)).where(messages.c.state == litera
 _NEXT_EXPIRY = select(func.min(messages.c.not_after)).where(messages.c.state == literal_column("'blocked'"))
 
 
+def blocked_reasons(conn: Connection) -> list[str]:
+    """Return why messages are blocked, each reason once."""
+    wanted = select(messages.c.reason).where(messages.c.state == MessageState.BLOCKED.value).distinct()
+    return [reason or "" for reason in conn.scalars(wanted.order_by(messages.c.reason).limit(20))]
+
+
 def count_by_state(conn: Connection) -> dict[str, int]:
     wanted = select(messages.c.state, func.count()).group_by(messages.c.state).order_by(messages.c.state)
     return {state: number for state, number in conn.execute(wanted)}
