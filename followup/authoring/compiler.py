@@ -171,11 +171,6 @@ class _Builder:
             if chunk.text == "answers" and not question.choices:
                 message = "The question is open, so there are no {{ answers }} to click."
                 raise Misplaced(place, "T120", message, "leave {{ answers }} out, or give the question answers")
-        placed = any(c.kind is Kind.EXPRESSION and c.text == "answers" for c in body.chunks)
-        if question is not None and question.choices and not placed:
-            place = self.file.body.place(0)
-            message = "The question has answers, but no {{ answers }} places them."
-            raise Misplaced(place, "Q011", message, "write {{ answers }} on a line of its own, below {{ question }}")
 
     def _fill_html(self, html: str, ask: str) -> str:
         question = self.file.question

@@ -22,8 +22,7 @@ GITIGNORE = """\
 .env
 outbox/
 *.db
-*.db-shm
-*.db-wal
+*.db-*
 *.csv
 """
 

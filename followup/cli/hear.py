@@ -90,7 +90,11 @@ def _summarise(heard: "Heard", inbound_id: int, email: str | None, *, new: bool)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
 def list_inbound(limit: int, as_json: bool) -> None:
-    """List the mails that are on nobody's record, the newest first: somebody has to look at them."""
+    """
+    List the mails that are on nobody's record.
+
+    The newest come first. Somebody has to look at them.
+    """
     from dataclasses import asdict
 
     from followup import calendars

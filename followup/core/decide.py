@@ -215,6 +215,10 @@ class _Walk:
             outcome, event = found
             end = _End(Action.EXIT, outcome, max(event.occurred_at, position.since))
             return self._ended(position.step, end, event=event.kind)
+        order = self.facts.order
+        if order is not None and order.is_void:  # however its cancelling was dated
+            over = _End(Action.EXIT, IMPLIED_EXITS[f"order.{order.status.value}"], position.since)
+            return self._ended(position.step, over, event=f"order.{order.status.value}")
         step_id, since, phase = position.step, position.since, position.phase
         while step_id is not None:  # steps only run forward, so this ends
             step = self.workflow.step(step_id)

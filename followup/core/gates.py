@@ -5,9 +5,9 @@ The gates are asked inside the claim, with the customer's row locked, right befo
 The first that objects decides; its verdict is recorded with the values it rests on.
 
 Two bounds keep a letter from going out at the wrong time. ``max_late``: it may leave at most that long
-after it could first have gone (``not_after`` = due time + max_late; the due time moves when a gate
-postpones, so waiting for a window or a cap is not lateness). ``max_postpone``: all postponing together
-may take at most that long from the first due time.
+after it could first have gone (``last_chance``; the due time moves when a gate postpones, so waiting for
+a window or a cap is not lateness). ``max_postpone``: all postponing together may take at most that long,
+counted from the first time a gate postponed it.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from followup.core.decide import REMINDER_MARGIN, names_for, timeout_at, values_
 from followup.core.enrollment import Enrollment
 from followup.core.facts import Facts
 from followup.core.message import Purpose
-from followup.core.schedule import Calendar
+from followup.core.schedule import Calendar, SendWindow
 from followup.core.workflow import Ask, Send, Workflow, WorkflowStatus
 
 EXISTING_CUSTOMER = timedelta(days=730)  # 24 months after the last order
@@ -51,8 +51,9 @@ class Candidate:
     """
     A letter that wants to leave, and what the gates look at besides its enrollment's facts.
 
-    ``recent`` holds when each letter to this customer left (``now`` for one on its way), of all
-    workflows, oldest first, this ask's own rounds left out.
+    ``postponed_since`` is when a gate first postponed it, None while none has. ``recent`` holds when each
+    letter to this customer left (``now`` for one on its way), of all workflows, oldest first, this ask's
+    own rounds left out.
     """
 
     workflow: Workflow
@@ -60,7 +61,7 @@ class Candidate:
     facts: Facts
     step: str
     round: int
-    first_due_at: datetime
+    postponed_since: datetime | None
     due_at: datetime
     not_after: datetime
     purpose: Purpose
@@ -74,6 +75,23 @@ class Candidate:
 
 
 Gate = Callable[[Candidate, datetime], Verdict | None]
+
+
+def last_chance(workflow: Workflow, step_id: str, due_at: datetime, calendar: Calendar) -> datetime:
+    """Return until when a letter due at *due_at* may leave: max_late after its window is first open."""
+    return (_opens(workflow, step_id, due_at, calendar) or due_at) + workflow.max_late
+
+
+def _opens(workflow: Workflow, step_id: str, at: datetime, calendar: Calendar) -> datetime | None:
+    """Return *at* if the step's letter may leave then, else when its window opens; None if it never does."""
+    rule, step = workflow.send_window, workflow.step(step_id)
+    if rule is None or (isinstance(step, Send) and step.ignore_send_window):
+        return at
+    return rule.next_open(at, _window_calendar(rule, calendar))
+
+
+def _window_calendar(rule: SendWindow, calendar: Calendar) -> Calendar:
+    return calendar if rule.zone is None else Calendar(rule.zone, calendar.is_holiday)
 
 
 def judge(candidate: Candidate, *, now: datetime) -> Verdict | None:
@@ -92,7 +110,7 @@ def _bounded(verdict: Verdict, candidate: Candidate, now: datetime) -> Verdict:
         return verdict
     assert verdict.until is not None
     until = max(verdict.until, now + SHORTEST_POSTPONE)
-    last = candidate.first_due_at + candidate.workflow.max_postpone
+    last = (candidate.postponed_since or now) + candidate.workflow.max_postpone
     if until > last:
         values = {**verdict.values, "next_chance": until, "postponable_until": last}
         return Verdict(VerdictKind.EXPIRE, "max_postpone", f"no chance in time ({verdict.reason})", values)
@@ -200,19 +218,13 @@ def cap(candidate: Candidate, now: datetime) -> Verdict | None:
 
 
 def window(candidate: Candidate, now: datetime) -> Verdict | None:
-    rule = candidate.workflow.send_window
-    step = candidate.workflow.step(candidate.step)
-    if rule is None or (isinstance(step, Send) and step.ignore_send_window):
-        return None
-    calendar = candidate.facts.calendar
-    if rule.zone is not None:
-        calendar = Calendar(rule.zone, calendar.is_holiday)
-    opens = rule.next_open(now, calendar)
-    if opens == now:
+    rule, calendar = candidate.workflow.send_window, candidate.facts.calendar
+    opens = _opens(candidate.workflow, candidate.step, now, calendar)
+    if rule is None or opens == now:
         return None
     if opens is None:
         return Verdict(VerdictKind.EXPIRE, "window", "the send window never opens")
-    values = {"local_time": calendar.local(now).isoformat(timespec="minutes")}
+    values = {"local_time": _window_calendar(rule, calendar).local(now).isoformat(timespec="minutes")}
     return Verdict(VerdictKind.POSTPONE, "window", "outside the send window", values, until=opens)
 
 

@@ -128,7 +128,8 @@ def _unquoted(name: str) -> str:
 
 def message_ids(value: str) -> tuple[str, ...]:
     """Return the message ids in *value*, with their angle brackets, in order, at most `MAX_IDS`."""
-    return tuple(match[0] for match, _ in zip(_MESSAGE_ID.finditer(value), range(MAX_IDS), strict=False))
+    found = zip(_MESSAGE_ID.finditer(value), range(MAX_IDS), strict=False)
+    return tuple(clean(match[0]) for match, _ in found)
 
 
 def moment(value: str) -> datetime | None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 from followup.clock import Clock
 from followup.core.decide import CancelMessages, Decision, NewMessage, Note, decide
 from followup.core.enrollment import moved
+from followup.core.gates import last_chance
 from followup.services import facts
 from followup.services.facts import Known
 from followup.services.library import Library
@@ -83,7 +84,7 @@ def _new_messages(one: Known, decision: Decision) -> list[DueMessage]:
             sender=effect.sender,
             priority=one.workflow.priority,
             due_at=effect.due_at,
-            not_after=effect.due_at + one.workflow.max_late,
+            not_after=last_chance(one.workflow, effect.step, effect.due_at, one.facts.calendar),
         )
         for effect in decision.effects
         if isinstance(effect, NewMessage)

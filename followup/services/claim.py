@@ -124,7 +124,7 @@ def _candidates(
             facts=one.facts,
             step=message.step,
             round=message.round,
-            first_due_at=message.first_due_at,
+            postponed_since=message.postponed_since,
             due_at=message.due_at,
             not_after=message.not_after,
             purpose=_purpose(bundle, message, one.facts),
@@ -155,7 +155,7 @@ def _stop(
 ) -> None:
     """Carry out and record the gates' objections; runs whose letter will not leave move on."""
     for kind, action in _ACTION.items():
-        rows = [_stopped_row(message, verdict, known) for message, verdict in stopped if verdict.kind is kind]
+        rows = [_stopped_row(message, verdict, known, now) for message, verdict in stopped if verdict.kind is kind]
         moved = messages.move(conn, action, rows)
         assert moved == len(rows), "a message moved while its row was held"
     moving_on = {message.enrollment_id for message, verdict in stopped if verdict.kind in _MOVES_ON}
@@ -163,14 +163,15 @@ def _stop(
     decisions.add(conn, [_decided(message, verdict, known, now) for message, verdict in stopped])
 
 
-def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Known]) -> dict[str, object]:
+def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Known], now: datetime) -> dict[str, object]:
     row: dict[str, object] = {"id": message.id, "reason": verdict.reason}
     if verdict.kind is VerdictKind.HOLD:
         return row | {"due_at": None, "not_after": None}
     if verdict.kind is VerdictKind.POSTPONE:
         assert verdict.until is not None
         max_late = known[message.enrollment_id].workflow.max_late
-        return row | {"due_at": verdict.until, "not_after": verdict.until + max_late}
+        since = message.postponed_since or now
+        return row | {"due_at": verdict.until, "not_after": verdict.until + max_late, "postponed_since": since}
     return row
 
 

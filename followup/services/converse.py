@@ -29,8 +29,15 @@ def close(engine: Engine, address: str, *, library: Library, clock: Clock) -> in
     return released
 
 
-def close_if_open(engine: Engine, address: str, *, library: Library, clock: Clock) -> int | None:
-    """Close the conversation if there is one; return how many letters go on, None when nothing was open."""
+def close_if_open(
+    engine: Engine, address: str, *, library: Library, clock: Clock, key: str | None = None
+) -> int | None:
+    """
+    Close the conversation if there is one; return how many letters go on, None when nothing was open.
+
+    Args:
+        key: names this closing, so that doing it again closes no later conversation.
+    """
     now = clock.now()
     with writing(engine) as conn:
         customer_id = customers.id_of_address(conn, address)
@@ -38,6 +45,8 @@ def close_if_open(engine: Engine, address: str, *, library: Library, clock: Cloc
             meant = did_you_mean(address, customers.addresses(conn))
             raise NotFound(f"{address} is no customer on the record", hint=f"Did you mean {meant!r}?" if meant else "")
         customers.lock(conn, [customer_id])
+        if key is not None and events.exists(conn, "operator", f"closed:{key}"):
+            return None
         conversation_id = conversations.close(conn, customer_id, at=now)
         if conversation_id is None:
             return None
@@ -46,7 +55,7 @@ def close_if_open(engine: Engine, address: str, *, library: Library, clock: Cloc
             kind=EventKind.CONVERSATION_CLOSED.value,
             occurred_at=now,
             source="operator",
-            external_id=f"closed:{conversation_id}",
+            external_id=f"closed:{key or conversation_id}",
         )
         events.add(conn, [closed], now=now)
         released = release(conn, messages.held(conn, customer_id=customer_id), library=library, now=now)

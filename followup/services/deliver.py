@@ -7,7 +7,7 @@ and payload) is what every later answer, event, click or reply is matched to.
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -22,7 +22,7 @@ from followup.mail.transport import Transport
 from followup.services.claim import Claimed, Wave, claim
 from followup.services.library import Library
 from followup.services.write import Written, write
-from followup.store import enrollments, events, messages
+from followup.store import bundles, enrollments, events, messages
 from followup.store.engine import durably, writing
 from followup.store.events import NewEvent
 from followup.store.messages import StoredMessage
@@ -80,7 +80,9 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock) -> None:
         ready = [one for one in written if one.claimed.message.id in ours]
         _begin(conn, ready, now=clock.now())
         blocked = [{"id": one.message.id, "reason": why} for one, why in broken if one.message.id in ours]
-        messages.move(conn, Action.BLOCK, blocked)
+        # what was applied meanwhile may have mended it, and will not look at it again
+        outdated = bundles.newest_hash(conn) != wave.bundle.hash
+        messages.move(conn, Action.GIVE_BACK if outdated else Action.BLOCK, blocked)
     for row in blocked:
         log.error("message.blocked", extra={"message_id": row["id"], "reason": row["reason"]})
     answers = [(mail.token, answer) for mail, answer in post.transport.send([one.mail for one in ready])]
@@ -120,6 +122,7 @@ def _begin(conn: Connection, ready: Sequence[Written], *, now: datetime) -> None
             "payload": one.mail.to_json(),
             "subject": one.mail.subject,
             "question": one.rendered.question,
+            "choices": [asdict(choice) for choice in one.choices],
             "letter_hash": one.letter_hash,
             "purpose": one.purpose.value,
             "reason": None,

@@ -135,7 +135,7 @@ def _not_entered(entry: Entry, refused: Entered, now: datetime) -> Decided:
 
 
 def triggered_by(bundle: Bundle, recorded: Iterable[Recorded]) -> list[Entry]:
-    """Return the entries that events ask for: those into the live workflows that wait for their kind."""
+    """Return the entries that events ask for: those into the workflows that wait for their kind, drafts apart."""
     return [
         Entry(
             workflow=workflow,
@@ -147,6 +147,6 @@ def triggered_by(bundle: Bundle, recorded: Iterable[Recorded]) -> list[Entry]:
         for one in recorded
         for workflow in bundle.workflows.values()
         if workflow.trigger.event == one.event.kind
-        and workflow.status is WorkflowStatus.LIVE
+        and workflow.status is not WorkflowStatus.DRAFT
         and one.event.order_id is not None
     ]

@@ -21,10 +21,11 @@ from followup.clock import Clock, VirtualClock
 from followup.core.order import Purchase
 from followup.errors import FollowupError, UsageError
 from followup.services import converse
+from followup.services.answers import record_click
 from followup.services.deliver import Post
 from followup.services.intake import TakenIn, take_in
 from followup.services.library import Library
-from followup.services.receive import record_click, store_raw
+from followup.services.receive import store_raw
 from followup.services.scripted_mail import as_reply
 from followup.services.sweep import drain, next_moment, recover
 from followup.store import audit, customers, enrollments, messages
@@ -162,14 +163,14 @@ class _Replay:
             mail = as_reply(act.replies, letter, self.post.identity, key=act.key, at=due.at)
             store_raw(self.engine, mail, channel="replay", clock=self.clock)
         elif act.closes:
-            self._close(letter)
+            self._close(act, letter)
         self.result.acts += 1
 
-    def _close(self, letter: AcceptedLetter) -> None:
+    def _close(self, act: Act, letter: AcceptedLetter) -> None:
         with reading(self.engine) as conn:
             address = customers.address_of(conn, letter.customer_id)
         if address is not None:
-            converse.close_if_open(self.engine, address, library=self.library, clock=self.clock)
+            converse.close_if_open(self.engine, address, library=self.library, clock=self.clock, key=f"act:{act.key}")
 
 
 def _reports(purchases: Iterable[Purchase]) -> Iterator[tuple[datetime, list[Purchase]]]:

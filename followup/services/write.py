@@ -9,6 +9,7 @@ from followup.authoring.render import Links, Rendered
 from followup.core import tokens
 from followup.core.decide import names_for
 from followup.core.message import Purpose
+from followup.core.replies import Choice
 from followup.core.workflow import Ask
 from followup.errors import NotFound
 from followup.mail.message import Content, MailIdentity, Origin, OutgoingMail, Recipient, Thread, compose
@@ -24,6 +25,7 @@ class Written:
     rendered: Rendered
     letter_hash: str
     purpose: Purpose
+    choices: tuple[Choice, ...] = ()
 
 
 def write(one: Claimed, bundle: Bundle, identity: MailIdentity, now: datetime) -> Written:
@@ -40,14 +42,13 @@ def write(one: Claimed, bundle: Bundle, identity: MailIdentity, now: datetime) -
     if person is None:
         raise NotFound(f"{letter.sender or message.sender!r} is not in people.yaml")
     name = tokens.name_from(secrets.token_bytes(tokens.NAME_BYTES))
+    choices = letter.question.choices if letter.question else ()
     about = replace(one.facts, sender=person)
     rendered = letter.render(
         names_for(one.workflow, about, now=now, before=message.step),
         person=person,
         links=Links(
-            answers={
-                c.id: identity.answer_url(name, c.id) for c in (letter.question.choices if letter.question else ())
-            },
+            answers={choice.id: identity.answer_url(name, choice.id) for choice in choices},
             stop=identity.stop_url(name),
         ),
     )
@@ -61,7 +62,7 @@ def write(one: Claimed, bundle: Bundle, identity: MailIdentity, now: datetime) -
         now=now,
         thread=_thread(one, identity),
     )
-    return Written(one, mail, rendered, letter.content_hash, letter.purpose)
+    return Written(one, mail, rendered, letter.content_hash, letter.purpose, choices)
 
 
 def _full_name(first: str | None, last: str | None) -> str | None:

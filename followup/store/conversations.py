@@ -32,8 +32,9 @@ def customer_wrote(conn: Connection, customer_id: int, owner: str, *, at: dateti
 
 
 def close(conn: Connection, customer_id: int, *, at: datetime) -> int | None:
-    """Close the customer's conversation; return its id, or None when none was open."""
-    closed = update(conversations).where(_open(customer_id)).values(closed_at=at, waiting_since=None)
+    """Close the customer's conversation; return its id, or None when none was open by *at*."""
+    by_then = _open(customer_id) & (conversations.c.opened_at <= at)
+    closed = update(conversations).where(by_then).values(closed_at=at, waiting_since=None)
     conversation_id: int | None = conn.scalar(closed.returning(conversations.c.id))
     return conversation_id
 

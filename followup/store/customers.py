@@ -171,11 +171,6 @@ def address_of(conn: Connection, customer_id: int) -> str | None:
     return conn.scalar(select(customers.c.address).where(customers.c.id == customer_id))
 
 
-def language_of(conn: Connection, customer_id: int) -> str | None:
-    """Return the language tag of a customer."""
-    return conn.scalar(select(customers.c.language).where(customers.c.id == customer_id))
-
-
 def addresses(conn: Connection, *, limit: int = 10_000) -> list[str]:
     """Return normalised addresses, oldest customers first, for did-you-mean."""
     wanted = select(customers.c.address).where(customers.c.address.is_not(None)).order_by(customers.c.id)

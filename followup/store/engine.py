@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError, ProgrammingError
 
 from followup.errors import ConfigurationError, TemporaryError
 
@@ -108,17 +108,31 @@ def _reachable(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        where = engine.url.set(query={}).render_as_string(hide_password=True)  # parameters may hold a password too
+        where = _named(engine.url)
         if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise ConfigurationError(
                 f"{where} is no SQLite database", hint="Correct DATABASE_URL, or move that file away"
             ) from error
+        if isinstance(error, ProgrammingError) and error.statement is None:
+            raise ConfigurationError(f"DATABASE_URL is not understood: {_said(error, engine.url)}") from error
         if not _passes(error):
             raise
         raise TemporaryError(
-            f"the database {where} cannot be used: {' '.join(str(error.orig).split())}",
+            f"the database {where} cannot be used: {_said(error, engine.url)}",
             hint="Check DATABASE_URL and that the server runs; the same command can simply be repeated",
         ) from error
+
+
+def _named(url: URL) -> str:
+    """Return *url* for people: without password, parameters, and a host that may be the rest of a password."""
+    host = "…" if "@" in (url.host or "") else url.host
+    return url.set(query={}, host=host).render_as_string(hide_password=True)
+
+
+def _said(error: DatabaseError, url: URL) -> str:
+    """Return what the driver said, on one line, without a host that may be the rest of a password."""
+    said = " ".join(str(error.orig).split())
+    return said.replace(url.host, "…") if url.host and "@" in url.host else said
 
 
 def _passes(error: DatabaseError) -> bool:

@@ -57,6 +57,12 @@ def _recorded(row: Row[Any]) -> Recorded:
     return Recorded(event, row.customer_id)
 
 
+def exists(conn: Connection, source: str, external_id: str) -> bool:
+    """Tell whether this event is on the timeline."""
+    named = (events.c.source == source) & (events.c.external_id == external_id)
+    return conn.scalar(select(events.c.id).where(named)) is not None
+
+
 def of_customers(conn: Connection, customer_ids: Collection[int], kinds: Collection[str]) -> list[Recorded]:
     """Return the events of these *kinds*, oldest first."""
     wanted = select(events).where(events.c.customer_id.in_(list(customer_ids)), events.c.kind.in_(list(kinds)))

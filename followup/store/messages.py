@@ -11,6 +11,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.facts import Sent
 from followup.core.message import CANCELLABLE, MAY_HAVE_LEFT, Action, MessageState, goal, sources
+from followup.core.replies import Choice, Question
 from followup.store.schema import customers, messages, orders
 from followup.store.types import UTCDateTime, insert_new, leasing, real_now, unleased
 
@@ -47,17 +48,23 @@ class StoredMessage:
     sender: str
     priority: int
     state: MessageState
-    first_due_at: datetime
+    postponed_since: datetime | None
     due_at: datetime | None
     not_after: datetime | None
     token: str | None
     sending_at: datetime | None
     payload: Mapping[str, Any] | None
+    choices: Sequence[Mapping[str, Any]] | None
     subject: str | None
     question: str | None
     accepted_at: datetime | None
     reason: str | None
     attempts: int
+
+    @property
+    def asked(self) -> Question:
+        """Return the question as this customer read it, with the choices it offered."""
+        return Question(self.question or "", tuple(Choice(**choice) for choice in self.choices or ()))
 
     @property
     def sent(self) -> Sent:
@@ -97,8 +104,7 @@ def _stored(row: Row[Any]) -> StoredMessage:
 def add(conn: Connection, new: Sequence[DueMessage]) -> None:
     """Write due messages; one that exists for its (enrollment, step, round) stays as it is."""
     rows = [
-        {name: getattr(one, name) for name in DueMessage.__dataclass_fields__}
-        | {"state": MessageState.DUE.value, "first_due_at": one.due_at}
+        {name: getattr(one, name) for name in DueMessage.__dataclass_fields__} | {"state": MessageState.DUE.value}
         for one in new
     ]
     insert_new(conn, messages, rows, messages.c.id)
@@ -264,7 +270,7 @@ def release(
         max_late: by enrollment id.
     """
     rows = [
-        {"id": key, "first_due_at": now, "due_at": now, "not_after": now + max_late[of], "reason": None}
+        {"id": key, "postponed_since": None, "due_at": now, "not_after": now + max_late[of], "reason": None}
         for key, of in held_
     ]
     return move(conn, Action.RELEASE, rows)

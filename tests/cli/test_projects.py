@@ -32,7 +32,7 @@ def test_a_new_project_keeps_its_secrets(folder: Path, cli: Cli) -> None:
     assert re.search(r"^FOLLOWUP_SUPPRESSION_KEY=[0-9a-f]{64}$", first, re.MULTILINE)
     assert first != second
     ignored = (folder / "one/.gitignore").read_text().split()
-    assert {".env", "outbox/", "followup.db*"} <= set(ignored)
+    assert {".env", "outbox/", "*.db", "*.csv"} <= set(ignored)
 
 
 def test_a_project_in_the_current_folder_names_only_the_files_it_made(folder: Path, cli: Cli) -> None:
@@ -48,7 +48,7 @@ def test_a_project_can_begin_in_a_repository(folder: Path, cli: Cli) -> None:
     (folder / ".gitignore").write_text("*.bak")
     cli("init")
     assert (folder / "README.md").read_text() == "mine"
-    assert (folder / ".gitignore").read_text().split() == ["*.bak", ".env", "outbox/", "followup.db*"]
+    assert (folder / ".gitignore").read_text().split() == ["*.bak", ".env", "outbox/", "*.db", "*.db-*", "*.csv"]
 
 
 def test_init_never_writes_over_what_is_there(project: Path, cli: Cli) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from followup.core.customer import ConsentBasis
-from followup.core.gates import GATES, SHORTEST_POSTPONE, Candidate, VerdictKind, judge
+from followup.core.gates import GATES, SHORTEST_POSTPONE, Candidate, VerdictKind, judge, last_chance
 from followup.core.message import MessageState, Purpose
 from followup.core.order import OrderStatus
 from followup.core.schedule import Calendar, SendWindow
@@ -52,7 +52,7 @@ def a_candidate(*, step=None, due_at=START, known=None, workflow=None, **options
         "facts": facts(**known or {}),
         "step": step.id,
         "round": 0,
-        "first_due_at": due_at,
+        "postponed_since": None,
         "due_at": due_at,
         "not_after": due_at + workflow.max_late,
         "purpose": Purpose.RELATIONSHIP,
@@ -325,9 +325,20 @@ def test_all_postponing_together_has_an_end(max_postpone, expires):
     assert verdict.values["postponable_until"] == START + max_postpone
 
 
-def test_the_end_of_postponing_counts_from_the_first_due_time():
-    letter = a_candidate(workflow={"send_window": EVENING}, first_due_at=on(-14))
+def test_the_end_of_postponing_counts_from_when_it_began():
+    letter = a_candidate(workflow={"send_window": EVENING}, postponed_since=on(-14))
     assert kind_and_gate(judge(letter, now=START)) == (VerdictKind.EXPIRE, "max_postpone")
+
+
+def test_what_lay_before_a_backfill_is_not_counted_as_postponing():
+    letter = a_candidate(workflow={"send_window": EVENING, "max_late": 60 * DAY}, due_at=on(-30))
+    assert kind_and_gate(judge(letter, now=START)) == (VerdictKind.POSTPONE, "window")
+
+
+def test_lateness_counts_from_when_the_window_was_first_open():
+    workflow = a_workflow(send("s"), send_window=EVENING)
+    assert last_chance(workflow, "s", START, Calendar(ZoneInfo("UTC"))) == on(0, 9) + workflow.max_late
+    assert last_chance(a_workflow(send("s")), "s", START, Calendar(ZoneInfo("UTC"))) == START + workflow.max_late
 
 
 @pytest.mark.parametrize(
@@ -419,9 +430,10 @@ def test_postponing_ends_soon_and_within_its_bound(rules, recent, zone, purpose)
         verdict = judge(letter, now=now)
         if verdict is None or verdict.kind is not VerdictKind.POSTPONE:
             break
-        assert now + SHORTEST_POSTPONE <= verdict.until <= letter.first_due_at + letter.workflow.max_postpone
+        assert now + SHORTEST_POSTPONE <= verdict.until <= START + letter.workflow.max_postpone
+        since = letter.postponed_since or now
         now = verdict.until
-        letter = replace(letter, due_at=now, not_after=now + letter.workflow.max_late)
+        letter = replace(letter, due_at=now, not_after=now + letter.workflow.max_late, postponed_since=since)
     else:
         raise AssertionError("still postponing")
 

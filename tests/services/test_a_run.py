@@ -6,7 +6,7 @@ import pytest
 
 from followup.core.message import Accepted, Misconfigured, Rejected, RetrySafe, Unknown
 from followup.core.order import OrderStatus
-from followup.services.receive import record_click
+from followup.services.answers import record_click
 from followup.services.sweep import recover
 from followup.store.schema import messages
 from followup.store.types import real_now
@@ -116,6 +116,7 @@ def test_an_unsubscribe_ends_the_run_and_nothing_more_is_sent(world: World) -> N
     world.drain()
     (run,) = world.rows("enrollments")
     assert (run.state, run.outcome) == ("exited", "unsubscribed")
+    world.clock.move_to(world.clock.now() + timedelta(hours=1))
     world.take_in(a_purchase("T-2", delivered_at=world.clock.now()))
     world.later(days=3)
     assert world.states() == ["accepted", "cancelled"]
@@ -150,7 +151,7 @@ def test_a_cap_counts_letters_of_all_workflows_and_postpones(world: World) -> No
     (row,) = [row for row in world.rows("messages") if row.state == "due"]
     assert row.due_at == MONDAY + timedelta(days=6)
     assert row.not_after == row.due_at + timedelta(days=3)
-    assert row.first_due_at == MONDAY + timedelta(days=2)
+    assert row.postponed_since == MONDAY + timedelta(days=2)
 
 
 def test_one_customer_gets_one_letter_of_a_wave_the_most_urgent_first(world: World) -> None:

@@ -19,6 +19,7 @@ from followup.services.replay import Replayed, replay
 from followup.shops.csv_file import read_orders
 from followup.store.engine import make_engine
 from followup.store.upgrade import upgrade
+from tests.services.killed_replays import play
 from tests.services.told import told_by
 from tests.services.world import ASK, CHECK_IN, OPEN, PEOPLE, SHOP, World, a_purchase
 
@@ -27,6 +28,7 @@ ACTS = """\
 - {order: T-1, letter: arrived, after: 3 hours, answers: fine}
 - {order: T-2, letter: arrived, after: 26 hours, replies: mail.eml}
 - {order: T-2, letter: arrived, after: 50 hours, closes: true}
+- {order: T-2, letter: cooking, after: 3 hours, replies: again.eml}
 """
 MAIL = b"From: Ben <ben@example.com>\nSubject: Re: x\nContent-Type: text/plain\n\nThe lid is cracked.\n"
 FILES = {
@@ -69,18 +71,23 @@ def test_a_replay_ends_the_same_on_both_databases(empty_postgres_url: str, tmp_p
     assert {row[4] for row in left["messages"]} >= {"accepted", "held"}
 
 
+def written_down(folder: Path) -> tuple[Path, Path, Path]:
+    """Write project, orders and acts; return where they are."""
+    for path, text in FILES.items():
+        (folder / "project" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "project" / path).write_text(text)
+    (folder / "orders.csv").write_text(ORDERS)
+    (folder / "acts.yaml").write_text(ACTS)
+    (folder / "mail.eml").write_bytes(MAIL)
+    (folder / "again.eml").write_bytes(MAIL.replace(b"The lid is cracked.", b"Soup, mostly."))
+    return folder / "project", folder / "orders.csv", folder / "acts.yaml"
+
+
 def test_a_replay_killed_at_any_of_twenty_points_and_started_again_ends_the_same(
     many_database_urls, tmp_path: Path
 ) -> None:
-    project = tmp_path / "project"
-    for path, text in FILES.items():
-        (project / path).parent.mkdir(parents=True, exist_ok=True)
-        (project / path).write_text(text)
-    (tmp_path / "orders.csv").write_text(ORDERS)
-    (tmp_path / "acts.yaml").write_text(ACTS)
-    (tmp_path / "mail.eml").write_bytes(MAIL)
+    files = [str(path) for path in written_down(tmp_path)]
     urls = many_database_urls(KILLS + 1)
-    files = [str(project), str(tmp_path / "orders.csv"), str(tmp_path / "acts.yaml")]
     ran = subprocess.run(
         [sys.executable, "-m", "tests.services.killed_replays", json.dumps([urls, str(tmp_path), *files])],
         capture_output=True,
@@ -99,6 +106,15 @@ def test_a_replay_killed_at_any_of_twenty_points_and_started_again_ends_the_same
         assert told_by(url) == expected, f"killed at {killed[number - 1]}"
         letters = list((tmp_path / f"outbox{number}").glob("*.eml"))
         assert len(letters) == accepted, "none lost, none twice"
+
+
+def test_a_replay_played_again_changes_nothing(empty_database_url: str, tmp_path: Path) -> None:
+    files = written_down(tmp_path)
+    play(empty_database_url, tmp_path / "outbox", *files)
+    once = told_by(empty_database_url)
+    assert sorted(closed is None for _, closed in once["conversations"]) == [False, True], "the second stays open"
+    play(empty_database_url, tmp_path / "outbox", *files)
+    assert told_by(empty_database_url) == once
 
 
 def test_time_stops_where_it_is_told_to(world: World) -> None:

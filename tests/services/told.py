@@ -7,7 +7,7 @@ from followup.store.engine import make_engine, reading
 
 TOLD = {
     "enrollments": "workflow state step phase since wake_at entered_at ended_at outcome",
-    "messages": "workflow step round letter state first_due_at due_at not_after accepted_at reason question purpose",
+    "messages": "workflow step round letter state postponed_since due_at not_after accepted_at reason question purpose",
     "decisions": "at workflow step round verdict gate reason values until",
     "events": "kind occurred_at",
     "answers": "letter answer at",

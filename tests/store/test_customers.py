@@ -136,7 +136,6 @@ def test_a_customer_is_found_by_address_and_the_other_way_round(engine: Engine) 
         assert customers.id_of_address(conn, "ana@shop.example") == ana
         assert customers.id_of_address(conn, "nobody@shop.example") is None
         assert customers.address_of(conn, ana) == "ana@shop.example"
-        assert customers.language_of(conn, ana) == "pt"
         assert customers.address_of(conn, ana + 1) is None
 
 

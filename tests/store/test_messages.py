@@ -54,7 +54,7 @@ def test_a_message_is_due_as_it_was_asked_for(engine: Engine) -> None:
     assert {name: getattr(stored, name) for name in new.__dataclass_fields__} == {
         name: getattr(new, name) for name in new.__dataclass_fields__
     }
-    assert (stored.state, stored.first_due_at, stored.attempts) == (MessageState.DUE, at(2), 0)
+    assert (stored.state, stored.due_at, stored.postponed_since, stored.attempts) == (MessageState.DUE, at(2), None, 0)
     assert (stored.token, stored.accepted_at, stored.payload) == (None, None, None)
 
 
@@ -301,10 +301,10 @@ def test_released_messages_are_due_now_and_their_lateness_starts_anew(engine: En
         assert messages.release(conn, held, now=at(5), max_late={one: HOUR, two: DAY}) == 2
         found = messages.lock(conn, [*keys, of_ben, due], MessageState.DUE)
         assert [
-            (found[key].first_due_at, found[key].due_at, found[key].not_after, found[key].reason) for key in keys
+            (found[key].postponed_since, found[key].due_at, found[key].not_after, found[key].reason) for key in keys
         ] == [
-            (at(5), at(5), at(6), None),
-            (at(5), at(5), at(29), None),
+            (None, at(5), at(6), None),
+            (None, at(5), at(29), None),
         ]
         assert found[due].due_at == at(9)
         assert of_ben not in found

@@ -1,0 +1,92 @@
+"""Putting what customers say and do on their record: the writes that mails and clicks share."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from followup.authoring.bundle import Bundle
+from followup.core.events import EventKind
+from followup.core.message import Action, MessageState, Outcome
+from followup.core.replies import Choice, Source
+from followup.services.deliver import Post, accepted_event
+from followup.store import conversations, customers, events, messages, replies, suppressions
+from followup.store.events import NewEvent
+from followup.store.messages import StoredMessage
+from followup.store.replies import NewAnswer
+
+STOPS = {  # what makes an address one we write to no more, and the reason on the suppression
+    EventKind.CUSTOMER_UNSUBSCRIBED: "unsubscribed",
+    EventKind.MESSAGE_COMPLAINED: "complained",
+    EventKind.MESSAGE_BOUNCED: "bounced",
+}
+
+
+def tell(
+    conn: Connection, message: StoredMessage, kind: EventKind, external_id: str, now: datetime, **data: object
+) -> bool:
+    """Put an event about *message* on the timeline; return False when it is there already."""
+    about = {"message_id": message.id, "workflow": message.workflow, "step": message.step, "letter": message.letter}
+    event = NewEvent(
+        customer_id=message.customer_id,
+        order_id=None if kind in STOPS else message.order_id,  # it concerns all the customer is in
+        kind=kind.value,
+        occurred_at=now,
+        source="customer",
+        external_id=external_id,
+        data=about | data,
+    )
+    return bool(events.add(conn, [event], now=now))
+
+
+def answer(
+    conn: Connection,
+    message: StoredMessage,
+    choice: Choice,
+    source: Source,
+    now: datetime,
+    *,
+    reply_id: int | None = None,
+    comment: str | None = None,
+) -> None:
+    """Write down which of the offered answers was given, and how."""
+    replies.add_answer(
+        conn,
+        NewAnswer(
+            customer_id=message.customer_id,
+            message_id=message.id,
+            enrollment_id=message.enrollment_id,
+            letter=message.letter,
+            step=message.step,
+            answer=choice.id,
+            label=choice.label,
+            source=source,
+            at=now,
+            reply_id=reply_id,
+            comment=comment,
+        ),
+    )
+
+
+def prove_accepted(conn: Connection, message: StoredMessage, now: datetime) -> None:
+    """Whoever answers a letter has got it, whatever we knew of it."""
+    if message.state is not MessageState.UNKNOWN or message.sending_at is None:
+        return
+    row = {"id": message.id, "accepted_at": message.sending_at, "outcome": Outcome.ACCEPTED.value, "reason": None}
+    if messages.move(conn, Action.ACCEPT, [row]):
+        events.add(conn, [accepted_event(message, message.sending_at)], now=now)
+
+
+def waits_for_us(conn: Connection, message: StoredMessage, bundle: Bundle, now: datetime, *, because: str) -> None:
+    """Open the customer's conversation, or note that it is our turn again."""
+    workflow = bundle.workflows.get(message.workflow)
+    owner = workflow.owner if workflow else message.sender
+    if conversations.customer_wrote(conn, message.customer_id, owner, at=now):
+        tell(conn, message, EventKind.CONVERSATION_OPENED, f"conversation:{because}", now, owner=owner)
+
+
+def stop_writing_to(conn: Connection, message: StoredMessage, post: Post, event: EventKind, now: datetime) -> None:
+    """Suppress the customer's address for every letter, whatever order or workflow it is about."""
+    address = customers.address_of(conn, message.customer_id)
+    if address is not None:
+        hash_ = suppressions.address_hash(address, post.suppression_key)
+        suppressions.add(conn, hash_, reason=STOPS[event], source="mail", now=now)
