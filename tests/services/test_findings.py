@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from followup.core.message import Accepted, MessageState, Misconfigured, Unknown
+from followup.clock import VirtualClock
+from followup.core.message import Accepted, MessageState, Misconfigured, RetrySafe, Unknown
 from followup.core.order import OrderStatus
 from followup.core.replies import InboundState
 from followup.errors import UsageError
@@ -14,8 +15,9 @@ from followup.services.advance import advance
 from followup.services.answers import record_click
 from followup.services.claim import Wave, claim
 from followup.services.deliver import settle
-from followup.services.replay import reserve
-from followup.store import customers, messages
+from followup.services.replay import replay, reserve
+from followup.services.sweep import recover
+from followup.store import customers, messages, suppressions
 from followup.store.engine import make_engine, writing
 from followup.store.schema import messages as table
 from tests.services.test_hearing import BOUNCE
@@ -228,3 +230,38 @@ def test_claiming_leaves_what_somebody_else_holds(postgres_url: str, tmp_path, w
         wave = claimed(world)
         assert wave.handled == {ben.id}
     engine.dispose()
+
+
+def test_an_address_can_be_suppressed_for_one_workflow_alone(world: World) -> None:
+    world.apply(check_in=CHECK_IN, second=CHECK_IN.replace("check-in", "second"))
+    with writing(world.engine) as conn:
+        hash_ = suppressions.address_hash("ana@example.com", "never-changes")
+        suppressions.add(conn, hash_, reason="asked", source="test", now=MONDAY, scope="second")
+    world.take_in(a_purchase())
+    world.go_to(MONDAY + timedelta(days=2))
+    assert {row.workflow: row.state for row in world.rows("messages")} == {
+        "check-in": "accepted",
+        "second": "cancelled",
+    }
+
+
+def test_a_replay_comes_past_the_moment_at_which_a_blocked_letter_is_given_up(world: World) -> None:
+    nameless = ASK.replace('customer.first_name | default("there")', "customer.first_name")
+    world.apply({"templates/arrived.md": nameless})
+    purchase = a_purchase(first_name=None)
+    world.clock = VirtualClock(purchase.order.placed_at)
+    replay(world.engine, [purchase], [], library=world.library, post=world.post, clock=world.clock)
+    assert world.states() == ["expired"]
+    assert world.rows("enrollments")[0].state == "completed"
+
+
+def test_what_was_proved_not_to_have_left_is_due_when_it_was_tried(engine: Engine, tmp_path) -> None:
+    world = World(engine, tmp_path, transport=Scripted(Unknown("x"), RetrySafe(MONDAY, "not there")))
+    world.take_in(a_purchase())
+    world.go_to(MONDAY + timedelta(days=2))
+    with engine.begin() as conn:
+        conn.execute(table.update().values(state="sending", reason=None))
+    world.clock.move_to(MONDAY + timedelta(days=4))
+    recover(engine, post=world.post, clock=world.clock, take_over=True)
+    (row,) = world.rows("messages")
+    assert (row.state, row.due_at) == ("due", MONDAY + timedelta(days=2))
