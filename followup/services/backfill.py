@@ -6,11 +6,11 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
-from followup.authoring.diagnostics import did_you_mean
 from followup.clock import Clock
 from followup.core.events import EventKind
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import NotFound, UsageError
+from followup.services import find
 from followup.services.enroll import Entered, Entry, enroll
 from followup.services.library import Library
 from followup.store import audit, events, orders
@@ -78,10 +78,8 @@ def trigger(
 def _workflow(bundle: Bundle, name: str) -> Workflow:
     workflow = bundle.workflows.get(name)
     if workflow is None:
-        meant = did_you_mean(name, bundle.workflows)
-        raise NotFound(
-            f"there is no workflow {name!r}", hint=f"Did you mean {meant!r}?" if meant else "followup workflows list"
-        )
+        hint = find.nearest(name, bundle.workflows) or "followup workflows list"
+        raise NotFound(f"there is no workflow {name!r}", hint=hint)
     if workflow.status is not WorkflowStatus.LIVE:
         raise UsageError(f"{name} is {workflow.status.value}", hint="Set status: live, then followup apply")
     return workflow
@@ -93,10 +91,7 @@ def _kind(workflow: Workflow) -> str:
 
 
 def _of_order(conn: Connection, workflow: Workflow, number: str) -> list[events.Recorded]:
-    found = orders.find(conn, number)
-    if not found:
-        meant = did_you_mean(number, orders.numbers(conn))
-        raise NotFound(f"there is no order {number!r}", hint=f"Did you mean {meant!r}?" if meant else "")
+    found = find.orders_called(conn, number)
     recorded = [events.of_order(conn, one.order.id, _kind(workflow)) for one in found]
     happened = [one for one in recorded if one is not None]
     if not happened:

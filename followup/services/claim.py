@@ -1,6 +1,6 @@
 """Which letters may leave now: the customers' rows are locked, every gate is asked, every objection recorded."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -160,7 +160,19 @@ def _stop(
         assert moved == len(rows), "a message moved while its row was held"
     moving_on = {message.enrollment_id for message, verdict in stopped if verdict.kind in _MOVES_ON}
     enrollments.wake(conn, moving_on, at=now)
-    decisions.add(conn, [_decided(message, verdict, known, now) for message, verdict in stopped])
+    decided = [
+        decided_about(
+            message,
+            at=now,
+            verdict=verdict.kind.value,
+            gate=verdict.gate,
+            reason=verdict.reason,
+            values=verdict.values,
+            until=verdict.until,
+        )
+        for message, verdict in stopped
+    ]
+    decisions.add(conn, decided)
 
 
 def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Known], now: datetime) -> dict[str, object]:
@@ -175,20 +187,29 @@ def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Know
     return row
 
 
-def _decided(message: StoredMessage, verdict: Verdict, known: dict[int, Known], now: datetime) -> Decided:
-    one = known[message.enrollment_id]
+def decided_about(
+    message: StoredMessage,
+    *,
+    at: datetime,
+    verdict: str,
+    gate: str,
+    reason: str,
+    values: Mapping[str, object] | None = None,
+    until: datetime | None = None,
+) -> Decided:
+    """Return the record of a decision about *message*."""
     return Decided(
-        at=now,
+        at=at,
         customer_id=message.customer_id,
-        order_id=one.stored.order_id,
+        order_id=message.order_id,
         enrollment_id=message.enrollment_id,
         message_id=message.id,
         workflow=message.workflow,
         step=message.step,
         round=message.round,
-        verdict=verdict.kind.value,
-        gate=verdict.gate,
-        reason=verdict.reason,
-        values=verdict.values,
-        until=verdict.until,
+        verdict=verdict,
+        gate=gate,
+        reason=reason,
+        values=values or {},
+        until=until,
     )

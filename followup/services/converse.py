@@ -4,10 +4,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from followup.authoring.diagnostics import did_you_mean
 from followup.clock import Clock
 from followup.core.events import EventKind
 from followup.errors import NotFound
+from followup.services import find
 from followup.services.library import Library
 from followup.store import audit, conversations, customers, enrollments, events, messages
 from followup.store.engine import writing
@@ -40,10 +40,7 @@ def close_if_open(
     """
     now = clock.now()
     with writing(engine) as conn:
-        customer_id = customers.id_of_address(conn, address)
-        if customer_id is None:
-            meant = did_you_mean(address, customers.addresses(conn))
-            raise NotFound(f"{address} is no customer on the record", hint=f"Did you mean {meant!r}?" if meant else "")
+        customer_id = find.customer_id(conn, address)
         customers.lock(conn, [customer_id])
         if key is not None and events.exists(conn, "operator", f"closed:{key}"):
             return None

@@ -7,14 +7,13 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from followup.authoring.bundle import Bundle
-from followup.authoring.diagnostics import did_you_mean
 from followup.core.customer import Customer, normalize_address
 from followup.core.events import Event
 from followup.core.order import Order
 from followup.core.replies import InboundState
 from followup.core.schedule import Calendar
 from followup.core.workflow import Workflow
-from followup.errors import NotFound
+from followup.services import find
 from followup.services.facts import calendar_for
 from followup.services.library import Library
 from followup.store import (
@@ -83,10 +82,7 @@ def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Re
     """
     address = normalize_address(email)
     with reading(engine) as conn:
-        customer_id = customers.id_of_address(conn, address)
-        if customer_id is None:
-            meant = did_you_mean(address, customers.addresses(conn))
-            raise NotFound(f"{email} is no customer on the record", hint=f"Did you mean {meant!r}?" if meant else "")
+        customer_id = find.customer_id(conn, address, typed=email)
         customer = customers.load(conn, [customer_id], now=now)[customer_id]
         happened = events.timeline(conn, customer_id)
         bought = orders.load(conn, {event.order_id for event in happened if event.order_id})
@@ -122,10 +118,7 @@ def why(engine: Engine, number: str, *, library: Library, now: datetime) -> list
         NotFound: there is none; the hint names the nearest.
     """
     with reading(engine) as conn:
-        found = orders.find(conn, number)
-        if not found:
-            meant = did_you_mean(number, orders.numbers(conn))
-            raise NotFound(f"there is no order {number!r}", hint=f"Did you mean {meant!r}?" if meant else "")
+        found = find.orders_called(conn, number)
         people = customers.load(conn, {one.customer_id for one in found}, now=now)
         answers = []
         for one in found:

@@ -16,11 +16,11 @@ from followup.clock import Clock
 from followup.core.message import Accepted, Action, MessageState, RetrySafe, Unknown
 from followup.mail.message import OutgoingMail
 from followup.services.advance import advance
+from followup.services.claim import decided_about
 from followup.services.deliver import Post, deliver, settle
 from followup.services.library import Library
 from followup.services.receive import receive
 from followup.store import decisions, enrollments, inbound_mail, messages
-from followup.store.decisions import Decided
 from followup.store.engine import writing
 
 log = logging.getLogger(__name__)
@@ -123,18 +123,8 @@ def _expire_blocked(conn: Connection, now: datetime) -> int:
     messages.move(conn, Action.EXPIRE, [{"id": message.id} for message in late])
     enrollments.wake(conn, {message.enrollment_id for message in late}, at=now)
     decided = [
-        Decided(
-            at=now,
-            customer_id=message.customer_id,
-            order_id=message.order_id,
-            enrollment_id=message.enrollment_id,
-            message_id=message.id,
-            workflow=message.workflow,
-            step=message.step,
-            round=message.round,
-            verdict="expired",
-            gate="max_late",
-            reason=f"blocked for too long: {message.reason}",
+        decided_about(
+            message, at=now, verdict="expired", gate="max_late", reason=f"blocked for too long: {message.reason}"
         )
         for message in late
     ]
