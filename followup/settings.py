@@ -12,6 +12,8 @@ from followup.errors import ConfigurationError
 
 DEVELOPMENT_KEY = "development-only-not-a-secret"
 
+Keys = Annotated[tuple[str, ...], NoDecode]  # comma-separated in the environment
+
 
 class Mode(StrEnum):
     TEST = "test"  # nothing reaches a stranger
@@ -60,17 +62,55 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("PORT", "port"),
         description="of the web process",
     )
+    redis_tls_verify: bool = Field(default=True, description="false: take a rediss:// server's self-signed certificate")
+    redis_namespace: str = Field(default="followup", min_length=1, description="keeps shops apart that share a Redis")
     sendgrid_api_key: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("SENDGRID_API_KEY", "sendgrid_api_key"),
         description="for the sendgrid transport",
     )
+    sendgrid_url: str = Field(
+        default="https://api.sendgrid.com", description="https://api.eu.sendgrid.com for EU subusers"
+    )
+    sendgrid_event_keys: Keys = Field(
+        default=(), description="public keys that sign delivery events, comma-separated; needed in live mode"
+    )
+    sendgrid_inbound_keys: Keys = Field(
+        default=(), description="public keys that sign inbound mail, comma-separated; none: not checked"
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None, description="for the smtp transport: smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://…:465"
+    )
     mode: Mode = Field(default=Mode.TEST, description="test: nothing reaches a stranger; live: letters go out")
     transport: TransportKind = Field(default=TransportKind.OUTBOX, description="outbox, smtp or sendgrid")
     outbox: Path = Field(default=Path("outbox"), description="folder for .eml files, relative to the project")
-    test_inbox: str | None = Field(default=None, description="where letters go in test mode")
+    test_inbox: str | None = Field(
+        default=None, description="where letters go in test mode; none: to the outbox folder"
+    )
+    test_allow: Keys = Field(
+        default=(), description="addresses and @domains that test mode writes to itself, comma-separated"
+    )
     public_url: str = Field(default="http://localhost:8000", description="where customers' links lead")
     reply_domain: str = Field(default="reply.localhost", description="domain whose mail reaches us, for Reply-To")
+    worker_threads: int = Field(
+        default=3, ge=1, le=64, description="jobs at once in one worker; each takes a connection"
+    )
+    sweep_seconds: float = Field(default=5.0, ge=0.01, le=300, description="how often a worker looks for what is due")
+    proxies: int = Field(
+        default=1, ge=0, le=10, description="proxies in front of the web process that add to X-Forwarded-For"
+    )
+    metrics_token: SecretStr | None = Field(default=None, description="opens /metrics as a bearer token; none: closed")
+    alert_url: SecretStr | None = Field(
+        default=None, description="where alerts are posted as JSON; they are always logged"
+    )
+    allow_ephemeral: bool = Field(
+        default=False, description="true: take a SQLite file on a platform that throws its disk away every day"
+    )
+    dyno: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DYNO", "dyno"),
+        description="set by Heroku: the name of the process",
+    )
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(SecretStr(DEVELOPMENT_KEY),), description="sign addresses and links; newest first, comma-separated"
     )
@@ -80,7 +120,7 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: LogFormat = Field(default=LogFormat.AUTO, description="auto, text or json")
 
-    @field_validator("secret_keys", mode="before")
+    @field_validator("secret_keys", "sendgrid_event_keys", "sendgrid_inbound_keys", "test_allow", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
@@ -92,7 +132,7 @@ class Settings(BaseSettings):
             raise ValueError("must hold at least one key")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "sendgrid_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
@@ -119,6 +159,15 @@ class Settings(BaseSettings):
             for name in ("secret_keys", "suppression_key"):
                 if DEVELOPMENT_KEY in _plain(getattr(self, name)):
                     raise ValueError(f"FOLLOWUP_{name.upper()} must be set to a secret of your own in live mode")
+        return self
+
+    @model_validator(mode="after")
+    def _need_what_lasts(self) -> "Settings":
+        if self.dyno and self.database.startswith("sqlite") and not self.allow_ephemeral:
+            raise ValueError(
+                "a SQLite file does not survive a day on Heroku: set DATABASE_URL (heroku addons:create"
+                " heroku-postgresql), or FOLLOWUP_ALLOW_EPHEMERAL=true for a trial"
+            )
         return self
 
     @property
@@ -181,7 +230,7 @@ def _shown(value: object) -> str:
         case SecretStr():
             return _masked_url(value.get_secret_value())
         case tuple():
-            return ", ".join("••••" for _ in value)
+            return ", ".join("••••" if isinstance(one, SecretStr) else one for one in value) or "–"
         case StrEnum():
             return value.value
         case None:

@@ -30,6 +30,13 @@ class Purpose(StrEnum):
     MARKETING = "marketing"  # needs opt-in
 
 
+class HaltScope(StrEnum):
+    """What stands still."""
+
+    ALL = "all"  # an operator stopped every letter
+    SENDER = "sender"  # the provider refuses us; lifted when a setting may have changed
+
+
 class Action(StrEnum):
     CLAIM = "claim"
     HOLD = "hold"

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -32,10 +33,11 @@ class Outbox:
         self.folder = folder
         self._clock = clock
 
-    def send(self, mails: Sequence[OutgoingMail]) -> Iterator[tuple[OutgoingMail, Answer]]:
+    def send(self, mails: Sequence[OutgoingMail], *, begin_by: float) -> Iterator[tuple[OutgoingMail, Answer]]:
         """Write each of *mails*; a full disk is worth another try, a folder we may not write is not."""
         for mail in mails:
-            yield mail, self._send(mail)
+            in_time = time.monotonic() < begin_by
+            yield mail, self._send(mail) if in_time else RetrySafe(self._clock.now(), "no time was left to begin")
 
     def recover(self, mail: OutgoingMail) -> Answer:
         """Return ``Accepted`` when the file is there, ``RetrySafe`` when it is not."""

@@ -14,11 +14,15 @@ class Transport(Protocol):
     The caller has committed each mail before it asks, and settles each answer as it comes.
     """
 
-    def send(self, mails: Sequence[OutgoingMail]) -> Iterator[tuple[OutgoingMail, Answer]]:
+    def send(self, mails: Sequence[OutgoingMail], *, begin_by: float) -> Iterator[tuple[OutgoingMail, Answer]]:
         """
         Send each of *mails* once and yield its answer as it comes, in any order.
 
         Exactly one answer per mail; a caller that stops early has to count the rest as unknown.
+
+        Args:
+            begin_by: in seconds of ``time.monotonic()``. What has not begun to leave by then does not leave
+                any more (``RetrySafe``): the caller's lease would run out before an answer came.
         """
         ...
 

@@ -6,6 +6,7 @@ and payload) is what every later answer, event, click or reply is matched to.
 """
 
 import logging
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 WAVE = 32  # letters in flight at once
 LEASE_SECONDS = 120  # longer than the longest a transport may take for a wave
+NO_LATER = 22  # seconds before a lease ends at which no request begins: a transport's deadline of 12, and 10 to settle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock) -> None:
     if not wave.claimed:
         return
     written, broken = _write(wave.claimed, wave.bundle, post.identity, clock.now())
+    begin_by = time.monotonic() + LEASE_SECONDS - NO_LATER
     with durably(engine) as conn:
         ours = _still_ours(conn, wave.claimed)
         ready = [one for one in written if one.claimed.message.id in ours]
@@ -85,7 +88,9 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock) -> None:
         messages.move(conn, Action.GIVE_BACK if outdated else Action.BLOCK, blocked)
     for row in blocked:
         log.error("message.blocked", extra={"message_id": row["id"], "reason": row["reason"]})
-    answers = [(mail.token, answer) for mail, answer in post.transport.send([one.mail for one in ready])]
+    answers = [
+        (mail.token, answer) for mail, answer in post.transport.send([one.mail for one in ready], begin_by=begin_by)
+    ]
     settle(engine, {one.claimed.message.id: one.mail.token for one in ready}, dict(answers), clock=clock)
 
 

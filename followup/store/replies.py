@@ -44,7 +44,6 @@ class NewAnswer:
     at: datetime
     reply_id: int | None = None
     comment: str | None = None
-    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,6 @@ def responses(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, li
             answer=row.answer,
             label=row.label,
             text=row.comment,
-            provisional=row.provisional,
         )
         found.setdefault(row.enrollment_id, []).append((row.at, row.id, said))
     joined = select(replies, messages.c.step).join(messages, messages.c.id == replies.c.message_id)
@@ -128,7 +126,7 @@ def last_answers(conn: Connection, customer_ids: Collection[int]) -> dict[int, d
     """Return by customer the last confirmed answer to each letter, in any workflow."""
     found: dict[int, dict[str, str]] = {}
     wanted = select(answers.c.customer_id, answers.c.letter, answers.c.answer).where(
-        answers.c.customer_id.in_(list(customer_ids)), answers.c.provisional.is_(False)
+        answers.c.customer_id.in_(list(customer_ids))
     )
     for row in conn.execute(wanted.order_by(answers.c.at, answers.c.id)):
         found.setdefault(row.customer_id, {})[row.letter] = row.answer
@@ -162,6 +160,5 @@ def count_by_kind(conn: Connection) -> dict[str, int]:
 
 
 def count_answers(conn: Connection) -> int:
-    """Return how many messages have a confirmed answer."""
-    confirmed = select(func.count(answers.c.message_id.distinct())).where(answers.c.provisional.is_(False))
-    return conn.scalar(confirmed) or 0
+    """Return how many messages have an answer."""
+    return conn.scalar(select(func.count(answers.c.message_id.distinct()))) or 0

@@ -18,8 +18,9 @@ from sqlalchemy import (
 
 from followup.core.customer import ConsentBasis
 from followup.core.enrollment import EnrollmentState, Phase
-from followup.core.message import MessageState, Outcome, Purpose
+from followup.core.message import HaltScope, MessageState, Outcome, Purpose
 from followup.core.order import OrderStatus
+from followup.core.provider import EventState
 from followup.core.replies import InboundState, MailKind, Source
 from followup.store.types import Id, Json, UTCDateTime, one_of
 
@@ -235,6 +236,7 @@ inbound_mail = Table(
     Column("content_hash", Text, nullable=False, comment="SHA-256 of the raw bytes"),
     Column("received_at", UTCDateTime, nullable=False),
     Column("channel", Text, nullable=False),
+    Column("content_type", Text, comment="of a provider's post; NULL: raw is the mail itself"),
     Column("raw", LargeBinary, nullable=False, comment="zlib"),
     Column("state", Text, nullable=False),
     Column("error", Text),
@@ -284,7 +286,6 @@ answers = Table(
     Column("label", Text, nullable=False),
     Column("comment", Text),
     Column("source", Text, nullable=False),
-    Column("provisional", Boolean, nullable=False),
     Column("at", UTCDateTime, nullable=False),
     one_of("source", Source),
     Index(None, "enrollment_id"),
@@ -301,6 +302,43 @@ conversations = Table(
     Column("waiting_since", UTCDateTime, comment="since when the customer waits for us; NULL: we wait"),
     Column("closed_at", UTCDateTime),
     _partial("uq_conversations_open", "customer_id", where="closed_at IS NULL", unique=True),
+)
+
+visits = Table(
+    "visits",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("message_id", Id, ForeignKey("messages.id"), nullable=False),
+    Column("enrollment_id", Id, ForeignKey("enrollments.id"), nullable=False),
+    Column("choice", Text, comment="id of the answer whose link it was; NULL: the stop link"),
+    Column("at", UTCDateTime, nullable=False),
+    Index(None, "message_id"),
+    Index(None, "enrollment_id"),
+)
+
+provider_events = Table(
+    "provider_events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("event_id", Text, nullable=False, comment="the provider's, or a hash of the event where it gives none"),
+    Column("received_at", UTCDateTime, nullable=False),
+    Column("token", Text, comment="of the attempt it is about"),
+    Column("raw", Json, nullable=False, comment="the event as it came"),
+    Column("state", Text, nullable=False),
+    Column("error", Text),
+    Column("leased_until", UTCDateTime, comment="database time"),
+    one_of("state", EventState),
+    UniqueConstraint("provider", "event_id"),
+    Index(None, "received_at"),
+    _partial("ix_provider_events_new", "id", where="state = 'received'"),
+)
+
+message_aliases = Table(
+    "message_aliases",
+    metadata,
+    Column("rfc_message_id", Text, primary_key=True, comment="with its angle brackets"),
+    Column("message_id", Id, ForeignKey("messages.id"), nullable=False),
 )
 
 suppressions = Table(
@@ -322,4 +360,29 @@ audit = Table(
     Column("at", UTCDateTime, nullable=False),
     Column("action", Text, nullable=False),
     Column("data", Json, nullable=False),
+)
+
+halts = Table(
+    "halts",
+    metadata,
+    Column("scope", Text, primary_key=True, comment="'all' by an operator; 'sender' when the provider refuses us"),
+    Column("reason", Text, nullable=False),
+    Column("since", UTCDateTime, nullable=False),
+    one_of("scope", HaltScope),
+)
+
+signs_of_life = Table(
+    "signs_of_life",
+    metadata,
+    Column("what", Text, primary_key=True, comment="sweep, events, inbound"),
+    Column("seen_at", UTCDateTime, nullable=False, comment="database time"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("raised_at", UTCDateTime, nullable=False, comment="database time"),
+    Column("told_at", UTCDateTime, comment="database time; NULL: nobody could be told yet"),
 )

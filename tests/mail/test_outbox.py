@@ -27,7 +27,7 @@ def outbox(tmp_path):
 
 def sent(outbox, *mails):
     transport: Transport = outbox
-    return [answer for _, answer in transport.send(mails)]
+    return [answer for _, answer in transport.send(mails, begin_by=float("inf"))]
 
 
 def test_a_letter_is_a_file_that_a_mail_client_opens(outbox):
@@ -107,7 +107,7 @@ def test_a_crash_half_way_leaves_no_letter_under_its_name(tmp_path, outbox):
         from followup.clock import VirtualClock
         from followup.mail.outbox import Outbox
         os.fsync = lambda handle: os._exit(9)
-        list(Outbox(Path(sys.argv[2]), VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))).send([a_mail()]))
+        list(Outbox(Path(sys.argv[2]), VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))).send([a_mail()], begin_by=float("inf")))
         """
     )
     root = Path(__file__).parents[2]

@@ -107,7 +107,7 @@ class Scripted:
     recovered: Answer = field(default_factory=lambda: Accepted("X1"))
     sent: list[OutgoingMail] = field(default_factory=list)
 
-    def send(self, mails):
+    def send(self, mails, *, begin_by):
         for mail in mails:
             self.sent.append(mail)
             yield mail, self.answer

@@ -79,7 +79,7 @@ def test_words_nobody_knows_are_refused(engine: Engine) -> None:
         ana = a_customer(conn)
         message = a_message(conn, customer_id=ana)
         row = {"customer_id": ana, "message_id": message, "enrollment_id": 1, "letter": "l", "step": "s"}
-        row |= {"answer": "a", "label": "A", "source": "telepathy", "provisional": False, "at": at(0)}
+        row |= {"answer": "a", "label": "A", "source": "telepathy", "at": at(0)}
         with pytest.raises(IntegrityError):
             conn.execute(insert(answers), [row])
 

@@ -80,7 +80,7 @@ def test_clicks_and_mails_are_one_list_oldest_first(engine: Engine) -> None:
     with writing(engine) as conn:
         asked = Asked(conn)
         asked.wrote(conn, 3, "then this")
-        asked.chose(conn, 2, "good", comment="why not", provisional=True)
+        asked.chose(conn, 2, "good", comment="why not")
         asked.wrote(conn, 1, "first this", message_id=asked.more)
         asked.chose(conn, 4, "bad", step="more")
         assert replies.responses(conn, [asked.enrollment_id]) == {
@@ -93,7 +93,6 @@ def test_clicks_and_mails_are_one_list_oldest_first(engine: Engine) -> None:
                     answer="good",
                     label="Good",
                     text="why not",
-                    provisional=True,
                 ),
                 Response(at=at(3), step="ask", source=Source.REPLY, text="then this"),
                 Response(at=at(4), step="more", source=Source.CLICK, answer="bad", label="Bad"),
@@ -149,7 +148,6 @@ def test_the_last_confirmed_answer_to_a_letter_stands(engine: Engine) -> None:
         ana, ben, cleo = Asked(conn), Asked(conn, "ben"), Asked(conn, "cleo")
         ana.chose(conn, 3, "good")
         ana.chose(conn, 1, "bad")
-        ana.chose(conn, 4, "awful", provisional=True)
         ana.chose(conn, 2, "five", letter="stars")
         ben.chose(conn, 1, "bad")
         cleo.chose(conn, 1, "bad")

@@ -1,0 +1,1 @@
+"""The web process: hooks for the provider, pages for customers, health for the platform."""
