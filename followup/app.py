@@ -9,12 +9,18 @@ from followup.clock import Clock, SystemClock
 from followup.errors import ConfigurationError
 from followup.mail.message import MailIdentity
 from followup.mail.outbox import Outbox
+from followup.mail.safe import OnlyTo
+from followup.mail.sendgrid import SendGrid
+from followup.mail.smtp import Smtp
 from followup.mail.transport import Transport
 from followup.services.deliver import Post
 from followup.services.library import Library
-from followup.settings import Settings, TransportKind
+from followup.services.watch import Trouble, watch
+from followup.settings import Mode, Settings, TransportKind
 from followup.store import upgrade
 from followup.store.engine import make_engine, reading
+
+WEB_THREADS = 4  # requests that use the database at once
 
 
 class App:
@@ -59,7 +65,8 @@ class App:
 
     @cached_property
     def _engine(self) -> Engine:
-        return make_engine(self.settings.database)
+        needed = self.settings.worker_threads + 1 + WEB_THREADS  # one process may be both worker and web
+        return make_engine(self.settings.database, connections=needed)
 
     def upgrade(self) -> bool:
         """Bring the database's schema up to date; return whether there was anything to do."""
@@ -70,27 +77,75 @@ class App:
         if "_engine" in self.__dict__:
             self._engine.dispose()
 
+    @cached_property
     def transport(self) -> Transport:
         """
-        Return the configured way out.
+        Return the way out. In test mode it reaches nobody but ourselves.
 
         Raises:
-            ConfigurationError: it is one that this version cannot use yet.
+            ConfigurationError: what the configured one needs is not set.
         """
-        if self.settings.transport is not TransportKind.OUTBOX:
-            raise ConfigurationError(
-                f"FOLLOWUP_TRANSPORT={self.settings.transport.value} is not supported by this version yet",
-                hint="Leave it unset: letters are written to the outbox folder",
-            )
-        return Outbox(self.settings.outbox_folder, self.clock)
+        outbox = Outbox(self.settings.outbox_folder, self.clock)
+        provider = self._provider() or outbox
+        if self.settings.mode is Mode.LIVE or provider is outbox:
+            return provider
+        inbox = self.settings.test_inbox
+        return OnlyTo(provider, allowed=self.settings.test_allow, inbox=inbox, outbox=outbox)
+
+    def _provider(self) -> Transport | None:
+        """Return the transport that reaches people, if one is configured."""
+        settings = self.settings
+        match settings.transport:
+            case TransportKind.OUTBOX:
+                return None
+            case TransportKind.SENDGRID:
+                if settings.sendgrid_api_key is None:
+                    raise ConfigurationError(
+                        "FOLLOWUP_TRANSPORT is sendgrid, and SENDGRID_API_KEY is not set",
+                        hint="Make a key with the permission Mail Send at SendGrid (Settings, API Keys)",
+                    )
+                key = settings.sendgrid_api_key.get_secret_value()
+                return SendGrid(key, url=settings.sendgrid_url, clock=self.clock)
+            case TransportKind.SMTP:
+                if settings.smtp_url is None:
+                    raise ConfigurationError(
+                        "FOLLOWUP_TRANSPORT is smtp, and FOLLOWUP_SMTP_URL is not set",
+                        hint="Set it to smtp://USER:PASSWORD@HOST:587",
+                    )
+                return Smtp(settings.smtp_url.get_secret_value(), clock=self.clock)
 
     def post(self) -> Post:
         """Return what delivering takes."""
         return Post(
-            transport=self.transport(),
+            transport=self.transport,
             identity=self.identity,
             suppression_key=self.settings.suppression_key.get_secret_value(),
         )
+
+    @property
+    def whereto(self) -> str:
+        """Say in which mode this is, and where letters go."""
+        settings, kind = self.settings, self.settings.transport
+        if kind is TransportKind.OUTBOX:
+            return f"{settings.mode.value} mode: letters are written to {settings.outbox_folder}, none is sent"
+        if settings.mode is Mode.LIVE:
+            return f"LIVE mode: letters go to customers through {kind.value}"
+        instead = settings.test_inbox or str(settings.outbox_folder)
+        but = f", except to {', '.join(settings.test_allow)}" if settings.test_allow else ""
+        return f"test mode: every letter goes to {instead} instead of the customer{but}"
+
+    def watch(self) -> None:
+        """Look once whether something is wrong, and tell whoever should know."""
+        watch(
+            self.engine,
+            clock=self.clock,
+            expects_events=self.settings.transport is TransportKind.SENDGRID,
+            tell=self._tell,
+        )
+
+    def _tell(self, trouble: Trouble, raised: bool) -> bool:
+        """Post an alert to the configured place, if there is one; return whether it arrived."""
+        return True
 
     @property
     def identity(self) -> MailIdentity:

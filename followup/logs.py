@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import TextIO
 
 import structlog
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
@@ -10,23 +11,24 @@ from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_
 from followup.settings import LogFormat
 
 
-def configure(level: str, log_format: LogFormat) -> None:
+def configure(level: str, log_format: LogFormat, *, stream: TextIO | None = None) -> None:
     """
-    Send the log of this process to stderr, one line per record.
+    Send the log of this process to *stream* (default: stderr), one line per record.
 
     Everything logs through the standard library: ``log.info("message.accepted", extra={"message_id": 7})``.
     """
-    as_json = log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not sys.stderr.isatty())
+    to = sys.stderr if stream is None else stream
+    as_json = log_format is LogFormat.JSON or (log_format is LogFormat.AUTO and not to.isatty())
     renderer = (
         structlog.processors.JSONRenderer()
         if as_json
         else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),  # noqa: TID251 - the terminal's, not ours
+            colors=to.isatty() and not os.environ.get("NO_COLOR"),  # noqa: TID251 - the terminal's, not ours
             sort_keys=False,
             exception_formatter=structlog.dev.plain_traceback,  # where rich is installed it would print locals
         )
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(to)
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=[

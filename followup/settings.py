@@ -239,7 +239,7 @@ def _shown(value: object) -> str:
 
 
 def _masked_url(secret: str) -> str:
-    """Return a URL without its password and parameters, and dots for any other secret."""
+    """Return a URL without its password, parameters and, of a web hook, path; and dots for any other secret."""
     scheme, marker, rest = secret.partition("://")
     if not marker:
         return "••••" if secret else "–"
@@ -248,6 +248,9 @@ def _masked_url(secret: str) -> str:
         return f"{scheme}://••••"
     credentials, at, host = place.rpartition("@")  # the last one: a password may hold another
     user, colon, _ = credentials.partition(":")
+    if scheme in ("http", "https"):  # the path of a web hook is its password
+        server, slash, path = host.partition("/")
+        host = f"{server}{slash}{'••••' if path else ''}"
     return f"{scheme}://{user}{colon}{'••••' if colon else ''}{at}{host}"
 
 

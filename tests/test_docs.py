@@ -32,7 +32,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def test_commands_in_the_pages_exist_with_their_options(page: Path) -> None:
     text = page.read_text()
     told = "\n".join([*blocks(page, "sh"), *re.findall(r"`(followup [^`]*)`", text)])
-    used = re.findall(r"(?:^|[/ ])followup ((?:[a-z|]+ ?)+)([^\n#&]*)", told, re.MULTILINE)
+    used = re.findall(r"(?:^|[/ ])followup ((?:[a-z][a-z|-]* ?)+)([^\n#&]*)", told, re.MULTILINE)
     for words, rest in used:
         command: click.Command | None = followup
         context = click.Context(followup)

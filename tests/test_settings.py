@@ -11,19 +11,37 @@ VARIABLES = {
     "database_url": "DATABASE_URL",
     "redis_url": "REDIS_URL",
     "port": "PORT",
+    "redis_tls_verify": "FOLLOWUP_REDIS_TLS_VERIFY",
+    "redis_namespace": "FOLLOWUP_REDIS_NAMESPACE",
     "sendgrid_api_key": "SENDGRID_API_KEY",
+    "sendgrid_url": "FOLLOWUP_SENDGRID_URL",
+    "sendgrid_event_keys": "FOLLOWUP_SENDGRID_EVENT_KEYS",
+    "sendgrid_inbound_keys": "FOLLOWUP_SENDGRID_INBOUND_KEYS",
+    "smtp_url": "FOLLOWUP_SMTP_URL",
     "mode": "FOLLOWUP_MODE",
     "transport": "FOLLOWUP_TRANSPORT",
     "outbox": "FOLLOWUP_OUTBOX",
     "test_inbox": "FOLLOWUP_TEST_INBOX",
+    "test_allow": "FOLLOWUP_TEST_ALLOW",
     "public_url": "FOLLOWUP_PUBLIC_URL",
     "reply_domain": "FOLLOWUP_REPLY_DOMAIN",
+    "worker_threads": "FOLLOWUP_WORKER_THREADS",
+    "sweep_seconds": "FOLLOWUP_SWEEP_SECONDS",
+    "proxies": "FOLLOWUP_PROXIES",
+    "metrics_token": "FOLLOWUP_METRICS_TOKEN",
+    "alert_url": "FOLLOWUP_ALERT_URL",
+    "allow_ephemeral": "FOLLOWUP_ALLOW_EPHEMERAL",
+    "dyno": "DYNO",
     "secret_keys": "FOLLOWUP_SECRET_KEYS",
     "suppression_key": "FOLLOWUP_SUPPRESSION_KEY",
     "log_level": "FOLLOWUP_LOG_LEVEL",
     "log_format": "FOLLOWUP_LOG_FORMAT",
 }
 OWN_KEYS = {"FOLLOWUP_SECRET_KEYS": "a-key-of-our-own", "FOLLOWUP_SUPPRESSION_KEY": "another"}
+
+SECRETS = {
+    "database_url", "redis_url", "sendgrid_api_key", "smtp_url", "metrics_token", "alert_url", "suppression_key",
+}  # fmt: skip
 
 Given = Callable[..., Settings]
 
@@ -66,6 +84,12 @@ def test_without_any_variable_nothing_leaves_this_machine(given: Given, tmp_path
     assert (settings.port, settings.public_url) == (8000, "http://localhost:8000")
     assert (settings.log_level, settings.log_format) == ("INFO", LogFormat.AUTO)
     assert settings.keys == (DEVELOPMENT_KEY,)
+    assert (settings.sendgrid_url, settings.smtp_url) == ("https://api.sendgrid.com", None)
+    assert (settings.sendgrid_event_keys, settings.sendgrid_inbound_keys, settings.test_allow) == ((), (), ())
+    assert (settings.redis_tls_verify, settings.redis_namespace) == (True, "followup")
+    assert (settings.worker_threads, settings.sweep_seconds, settings.proxies) == (3, 5.0, 1)
+    assert (settings.metrics_token, settings.alert_url) == (None, None)
+    assert (settings.dyno, settings.allow_ephemeral) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +103,18 @@ def test_without_any_variable_nothing_leaves_this_machine(given: Given, tmp_path
         ("test_inbox", "me@shop.example", "me@shop.example"),
         ("public_url", "https://shop.example/", "https://shop.example"),
         ("reply_domain", " Reply.Shop.Example. ", "reply.shop.example"),
+        ("redis_tls_verify", "false", False),
+        ("redis_tls_verify", "0", False),
+        ("redis_namespace", "my-shop", "my-shop"),
+        ("sendgrid_url", "https://api.eu.sendgrid.com/", "https://api.eu.sendgrid.com"),
+        ("sendgrid_event_keys", "MFkw+a/b==", ("MFkw+a/b==",)),
+        ("sendgrid_event_keys", " new== , old==,", ("new==", "old==")),
+        ("sendgrid_inbound_keys", "one,two", ("one", "two")),
+        ("test_allow", "me@shop.example, @team.example", ("me@shop.example", "@team.example")),
+        ("worker_threads", "8", 8),
+        ("sweep_seconds", "0.5", 0.5),
+        ("proxies", "0", 0),
+        ("allow_ephemeral", "true", True),
         ("log_level", "debug", "DEBUG"),
         ("log_format", "json", LogFormat.JSON),
     ],
@@ -87,7 +123,7 @@ def test_a_variable_sets_its_field(given: Given, field: str, text: str, value: o
     assert getattr(given(**{VARIABLES[field]: text}), field) == value
 
 
-@pytest.mark.parametrize("field", ["database_url", "redis_url", "sendgrid_api_key", "suppression_key"])
+@pytest.mark.parametrize("field", [name for name in VARIABLES if name in SECRETS])
 def test_a_variable_sets_its_secret(given: Given, field: str) -> None:
     assert getattr(given(**{VARIABLES[field]: "sqlite:///x"}), field).get_secret_value() == "sqlite:///x"
 
@@ -152,6 +188,21 @@ def test_a_database_url_gets_the_driver_we_ship(given: Given, url: str, database
     assert given(DATABASE_URL=url).database == database
 
 
+# -- a disk that does not last --
+
+
+def test_a_sqlite_file_is_refused_where_the_disk_is_thrown_away_every_day(given: Given) -> None:
+    for url in ("", "sqlite:///shop.db"):
+        message = refused(given, DYNO="web.1", DATABASE_URL=url)
+        assert message.startswith("a SQLite file does not survive a day on Heroku: set DATABASE_URL")
+        assert "FOLLOWUP_ALLOW_EPHEMERAL=true" in message
+
+
+def test_it_is_taken_for_a_trial_and_so_is_postgresql(given: Given) -> None:
+    assert given(DYNO="run.1", FOLLOWUP_ALLOW_EPHEMERAL="true").dyno == "run.1"
+    assert given(FOLLOWUP_ALLOW_EPHEMERAL="false", DATABASE_URL="postgres://u:p@h/d").dyno == "run.1"
+
+
 # -- what is refused --
 
 
@@ -174,6 +225,14 @@ def test_a_database_url_gets_the_driver_we_ship(given: Given, url: str, database
         ),
         ("FOLLOWUP_SECRET_KEYS", " , ", "FOLLOWUP_SECRET_KEYS: must hold at least one key"),
         ("PORT", "70000", "PORT: Input should be less than or equal to 65535"),
+        (
+            "FOLLOWUP_SENDGRID_URL",
+            "api.sendgrid.com",
+            "FOLLOWUP_SENDGRID_URL: must start with https:// (or http:// on your own machine)",
+        ),
+        ("FOLLOWUP_WORKER_THREADS", "0", "FOLLOWUP_WORKER_THREADS: Input should be greater than or equal to 1"),
+        ("FOLLOWUP_SWEEP_SECONDS", "0", "FOLLOWUP_SWEEP_SECONDS: Input should be greater than or equal to 0.01"),
+        ("FOLLOWUP_PROXIES", "-1", "FOLLOWUP_PROXIES: Input should be greater than or equal to 0"),
     ],
 )
 def test_a_wrong_value_is_refused_under_the_name_of_its_variable(
@@ -224,6 +283,26 @@ def test_secrets_are_shown_as_dots(given: Given) -> None:
     assert found["FOLLOWUP_SECRET_KEYS"] == "••••, ••••"
     assert found["FOLLOWUP_SUPPRESSION_KEY"] == "••••"
     assert found["SENDGRID_API_KEY"] == "••••"
+
+
+def test_new_secrets_are_shown_as_dots_and_public_keys_as_they_are(given: Given) -> None:
+    found = shown(
+        given(
+            FOLLOWUP_METRICS_TOKEN="hush",
+            FOLLOWUP_SMTP_URL="smtp://ana:hush@mail.example:587",
+            FOLLOWUP_SENDGRID_EVENT_KEYS="MFkw1,MFkw2",
+        )
+    )
+    assert found["FOLLOWUP_METRICS_TOKEN"] == "••••"
+    assert found["FOLLOWUP_SMTP_URL"] == "smtp://ana:••••@mail.example:587"
+    assert found["FOLLOWUP_SENDGRID_EVENT_KEYS"] == "MFkw1, MFkw2"
+    assert found["FOLLOWUP_TEST_ALLOW"] == "–"
+
+
+def test_of_the_url_that_alerts_go_to_only_the_server_is_shown(given: Given) -> None:
+    hook = "https://ana:hush@hooks.example/services/hush?key=hush"
+    assert shown(given(FOLLOWUP_ALERT_URL=hook))["FOLLOWUP_ALERT_URL"] == "https://ana:••••@hooks.example/••••"
+    assert shown(given(FOLLOWUP_ALERT_URL="https://hooks.example"))["FOLLOWUP_ALERT_URL"] == "https://hooks.example"
 
 
 @pytest.mark.parametrize(

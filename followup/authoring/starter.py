@@ -27,7 +27,8 @@ outbox/
 """
 
 PROCFILE = """\
-release: followup apply
+release: followup release
+web: followup web
 worker: followup worker
 """
 

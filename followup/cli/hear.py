@@ -9,6 +9,7 @@ from followup.cli import output
 from followup.cli.shared import FILE, json_option, make_app
 
 if TYPE_CHECKING:
+    from followup.app import App
     from followup.services.receive import Heard
 
 _KINDS = {
@@ -22,7 +23,7 @@ _KINDS = {
 
 @click.group("inbound")
 def inbound_command() -> None:
-    """Bring mail in from a file; list what is on nobody's record."""
+    """Bring mail in from a file; list what is on nobody's record, and try again."""
 
 
 @inbound_command.command("add")
@@ -34,18 +35,39 @@ def add_inbound(file: Path, as_json: bool) -> None:
 
     The raw mail is stored before anything looks at it; the same mail twice is one reply.
     """
-    from followup.core.replies import InboundState
     from followup.errors import UsageError
     from followup.services.receive import receive, store_raw
-    from followup.store import customers
-    from followup.store.engine import reading
 
     app = make_app()
     raw = file.read_bytes()
     if not raw.strip():
         raise UsageError(f"{file} is empty", hint="Save the mail with its headers (show source, or save as .eml)")
     inbound_id, new = store_raw(app.engine, raw, channel="file", clock=app.clock)
-    heard = receive(app.engine, inbound_id, library=app.library, post=app.post())
+    _report(app, receive(app.engine, inbound_id, library=app.library, post=app.post()), inbound_id, as_json, new=new)
+
+
+@inbound_command.command("retry")
+@click.argument("number", type=int)
+@json_option
+def retry_inbound(number: int, as_json: bool) -> None:
+    """
+    Read the mail NUMBER again, one that is on nobody's record.
+
+    Also one that was kept because nothing vouched for it: look at it first.
+    """
+    from followup.services.receive import retry
+
+    app = make_app()
+    heard = retry(app.engine, number, library=app.library, post=app.post())
+    _report(app, heard, number, as_json, new=True)
+
+
+def _report(app: "App", heard: "Heard", inbound_id: int, as_json: bool, *, new: bool) -> None:
+    """Say what became of a mail; exit 1 when it is on nobody's record."""
+    from followup.core.replies import InboundState
+    from followup.store import customers
+    from followup.store.engine import reading
+
     email = None
     if heard.customer_id is not None:
         with reading(app.engine) as conn:

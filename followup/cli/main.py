@@ -18,6 +18,12 @@ COMMANDS = {
     "import": ("intake", "Bring orders in from a file."),
     "trigger": ("workflows", "Let customers into a workflow by hand."),
     "worker": ("worker", "Do what falls due, until stopped."),
+    "web": ("serving", "Answer customers' clicks and the provider's posts."),
+    "run": ("serving", "Be worker and web process in one."),
+    "release": ("serving", "Upgrade the database and apply the folder."),
+    "halt": ("brake", "Stop every letter at once."),
+    "unhalt": ("brake", "Let letters leave again."),
+    "send-test": ("brake", "Send a letter to yourself, as a customer would get it."),
     "replay": ("play", "Let an order file happen in virtual time."),
     "inbound": ("hear", "Bring mail in from a file; list what is on nobody's record."),
     "status": ("record", "Show how many of everything there are."),
@@ -26,6 +32,7 @@ COMMANDS = {
     "conversations": ("record", "Show who waits for an answer; close conversations."),
     "workflows": ("workflows", "Show the applied workflows."),
     "why": ("record", "Explain what happened with an order, and what did not."),
+    "doctor": ("doctor", "Check that everything is there, and say what to do."),
     "config": ("project", "Show every setting."),
     "db": ("project", "Look after the database."),
 }
@@ -42,7 +49,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"followup.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def resolve_command(

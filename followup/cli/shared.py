@@ -1,5 +1,6 @@
 """What several commands have in common."""
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,8 +39,8 @@ def make_app(*, clock: "Clock | None" = None, serving: bool = False, **overrides
     """
     Read the settings, set logging up, and return the application.
 
-    A command that ends by itself says what it did, so unless a level is set it logs warnings only; one
-    that is *serving* until it is stopped logs its work.
+    A command that ends by itself says what it did, so unless a level is set it logs warnings only, to
+    stderr; one that is *serving* until it is stopped logs its work to stdout, where platforms look for it.
 
     Raises:
         ConfigurationError: a setting is wrong, or the project folder is not there.
@@ -56,7 +57,9 @@ def make_app(*, clock: "Clock | None" = None, serving: bool = False, **overrides
             hint="followup init FOLDER makes a project",
         )
     as_set = serving or "log_level" in settings.model_fields_set
-    configure(settings.log_level if as_set else "WARNING", settings.log_format)
+    configure(
+        settings.log_level if as_set else "WARNING", settings.log_format, stream=sys.stdout if serving else sys.stderr
+    )
     app = App(settings, clock=clock)
     click.get_current_context().call_on_close(app.close)
     return app
@@ -69,8 +72,8 @@ def tell_mode(app: "App") -> None:
     Raises:
         ConfigurationError: the way they should go is not there.
     """
-    app.transport()
-    output.tell(f"{app.settings.mode.value} mode: letters are written to {app.settings.outbox_folder}, none is sent")
+    app.post()
+    output.tell(app.whereto)
 
 
 def json_option(command: F) -> F:

@@ -7,7 +7,7 @@ from followup.core.events import EventKind
 
 if TYPE_CHECKING:
     from followup.core.events import Event
-    from followup.services.report import Record, Status
+    from followup.services.report import Opened, Record, Status
 
 LONGEST_WORDS = 600  # signs of a reply; --json has all of them
 _VERBS = {
@@ -45,9 +45,18 @@ def tell(record: "Record") -> None:
     if record.waiting_since is not None:
         output.say(f"  waits for an answer from us since {output.local(record.waiting_since, zone)}")
     output.say()
-    for event in record.timeline:
-        verb, text = _told(event, record)
-        output.entry(f"{output.local(event.occurred_at, zone)}  {verb:<12}  ", text)
+    told = [(event.occurred_at, *_told(event, record)) for event in record.timeline]
+    told += [(opened.at, *_seen(opened)) for opened in record.opened if opened.clicked or opened.is_scan]
+    for at, verb, text in sorted(told, key=lambda one: one[0]):
+        output.entry(f"{output.local(at, zone)}  {verb:<12}  ", text)
+
+
+def _seen(opened: "Opened") -> tuple[str, str]:
+    """Return what there is to say about links that somebody or something opened."""
+    if opened.clicked:
+        return "clicked", f"{output.quoted(opened.clicked)}, not confirmed"
+    links = output.plural(len(opened.burst.visits), "link")
+    return "opened", f"{links} within {opened.seconds} s: a mail scanner, ignored"
 
 
 def _told(event: "Event", record: "Record") -> tuple[str, str]:
@@ -115,6 +124,11 @@ def as_document(record: "Record") -> dict[str, object]:
                 **{key: value for key, value in event.data.items() if key != "message_id"},
             }
             for event in record.timeline
+        ],
+        "unconfirmed": [
+            {"at": opened.at, "question": opened.question.ask, "clicked": opened.clicked}
+            for opened in record.opened
+            if opened.clicked
         ],
     }
 

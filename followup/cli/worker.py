@@ -1,10 +1,12 @@
 """``worker``: the process that does what falls due."""
 
+import threading
 from typing import TYPE_CHECKING
 
 import click
 
 from followup.cli import output
+from followup.cli.serving import say_hello, stop_on_signals
 from followup.cli.shared import make_app, tell_mode
 
 if TYPE_CHECKING:
@@ -32,13 +34,15 @@ _WORDS = {
 def worker_command(once: bool) -> None:
     """Do what falls due: move runs on, send letters, read replies. Ends on SIGTERM or Ctrl-C."""
     from followup.services import report
-    from followup.worker.run import run_once, run_until_stopped
+    from followup.worker.run import Worker, run_once
 
     app = make_app(serving=not once)
     if not once:
-        if output.talks_to_people():  # elsewhere the log says it, and nothing but the log is wanted
-            tell_mode(app)
-        run_until_stopped(app)
+        say_hello(app)
+        stopping = threading.Event()
+        worker = Worker(app, stopping)
+        stop_on_signals(stopping.set, worker.wake)
+        worker.run()
         return
     before = report.status(app.engine)
     tell_mode(app)

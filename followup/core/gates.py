@@ -24,6 +24,7 @@ from followup.core.schedule import Calendar, SendWindow
 from followup.core.workflow import Ask, Send, Workflow, WorkflowStatus
 
 EXISTING_CUSTOMER = timedelta(days=730)  # 24 months after the last order
+HALTED = "everything is halted"
 SHORTEST_POSTPONE = timedelta(seconds=60)
 
 
@@ -65,6 +66,7 @@ class Candidate:
     due_at: datetime
     not_after: datetime
     purpose: Purpose
+    halted: str | None = None  # why, if an operator stopped every letter
     suppressed: str | None = None  # why, if the address is
     waiting_since: datetime | None = None  # since when the customer has been waiting for us
     recent: tuple[datetime, ...] = ()
@@ -115,6 +117,12 @@ def _bounded(verdict: Verdict, candidate: Candidate, now: datetime) -> Verdict:
         values = {**verdict.values, "next_chance": until, "postponable_until": last}
         return Verdict(VerdictKind.EXPIRE, "max_postpone", f"no chance in time ({verdict.reason})", values)
     return Verdict(VerdictKind.POSTPONE, verdict.gate, verdict.reason, verdict.values, until)
+
+
+def halted(candidate: Candidate, now: datetime) -> Verdict | None:
+    if candidate.halted is None:
+        return None
+    return Verdict(VerdictKind.HOLD, "halted", HALTED, {"because": candidate.halted})
 
 
 def paused(candidate: Candidate, now: datetime) -> Verdict | None:
@@ -236,6 +244,7 @@ def _in_words(span: timedelta) -> str:
 
 
 GATES: tuple[Gate, ...] = (
+    halted,
     paused,
     order_void,
     suppressed,

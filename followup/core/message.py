@@ -81,6 +81,7 @@ FINAL = frozenset(MessageState) - {state for state, _ in TRANSITIONS}
 MAY_HAVE_LEFT = frozenset(
     {MessageState.CLAIMED, MessageState.SENDING, MessageState.UNKNOWN, MessageState.ACCEPTED}
 )  # what a cap counts
+UNSETTLED = frozenset({MessageState.SENDING, MessageState.UNKNOWN})  # it may have left: evidence decides
 NOT_SENT = frozenset({MessageState.SKIPPED, MessageState.EXPIRED, MessageState.REJECTED, MessageState.CANCELLED})
 CANCELLABLE = frozenset({MessageState.DUE, MessageState.HELD, MessageState.BLOCKED})
 

@@ -3,8 +3,10 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+BURST = timedelta(seconds=60)  # visits closer together than this belong together
 
 
 class Source(StrEnum):
@@ -75,6 +77,54 @@ class Response:
     intent: str | None = None
     language: str | None = None
     provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A link of a letter was opened: that of an answer (its id), or the stop link (None)."""
+
+    at: datetime
+    choice: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Visits to the links of one letter, each within ``BURST`` of the one before it; oldest first, at least one."""
+
+    visits: tuple[Visit, ...]
+
+    @property
+    def opened(self) -> frozenset[str | None]:
+        """Return which links were opened."""
+        return frozenset(visit.choice for visit in self.visits)
+
+    @property
+    def mark(self) -> Visit | None:
+        """Return the first visit if all of them were to the link of one answer: as a person does, and no scanner."""
+        first = self.visits[0]
+        return first if self.opened == {first.choice} and first.choice is not None else None
+
+
+def bursts(visits: Sequence[Visit]) -> list[Burst]:
+    """Return the *visits* to one letter in their bursts, oldest first."""
+    found: list[list[Visit]] = []
+    for visit in sorted(visits, key=lambda visit: visit.at):
+        if found and visit.at - found[-1][-1].at <= BURST:
+            found[-1].append(visit)
+        else:
+            found.append([visit])
+    return [Burst(tuple(one)) for one in found]
+
+
+def lone_mark(visits: Sequence[Visit]) -> Visit | None:
+    """
+    Return the visit to a letter that counts as an unconfirmed answer, or None.
+
+    Mail scanners open every link of a letter within seconds, so a burst that opened different links says
+    nothing about anybody. Of several marks the last one counts.
+    """
+    marks = [burst.mark for burst in bursts(visits)]
+    return next((mark for mark in reversed(marks) if mark is not None), None)
 
 
 def combined(responses: Sequence[Response]) -> Response:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from followup.core.tokens import NAME_LENGTH, TokenPurpose, verify
 from followup.inbound.mime import ReadMail
 
+MAX_REFERENCES = 200
+
 _PURPOSES = {"r": TokenPurpose.REPLY, "u": TokenPurpose.STOP}
 _NAME = re.compile(rf"<([a-z2-7]{{{NAME_LENGTH}}})@([^<>\s@]+)>", re.IGNORECASE)
 _RETURNED_ID = re.compile(r"^message-id:\s{0,5}(<[^<>\s]{1,500}>)", re.IGNORECASE | re.MULTILINE)
@@ -20,14 +22,24 @@ class Addressed:
     purpose: TokenPurpose
 
 
-def addressed_token(mail: ReadMail, reply_domain: str, keys: Sequence[str]) -> Addressed | None:
+def addressed_token(
+    mail: ReadMail, reply_domain: str, keys: Sequence[str], *, envelope: Sequence[str] = ()
+) -> Addressed | None:
     """
     Return the message whose ``r+…`` or ``u+…`` address *mail* came to, or None.
 
     Only a valid signature counts, and of several the first. An address to stop outranks one to reply
     to: who wrote to both wants no more mail.
+
+    Args:
+        envelope: the addresses it was delivered to, where that is known (RFC 5321). The sender's headers
+            are asked only when none of them is ours.
     """
-    found = [hit for address in mail.recipients if (hit := _addressed(address, reply_domain, keys))]
+    return _first(envelope, reply_domain, keys) or _first(mail.recipients, reply_domain, keys)
+
+
+def _first(addresses: Sequence[str], reply_domain: str, keys: Sequence[str]) -> Addressed | None:
+    found = [hit for address in addresses if (hit := _addressed(address, reply_domain, keys))]
     return min(found, key=lambda hit: hit.purpose is not TokenPurpose.STOP, default=None)
 
 
@@ -41,13 +53,24 @@ def _addressed(address: str, reply_domain: str, keys: Sequence[str]) -> Addresse
     return Addressed(name, purpose) if name else None
 
 
-def referenced_names(mail: ReadMail, reply_domain: str) -> list[str]:
+def referenced_ids(mail: ReadMail) -> list[str]:
     """
-    Return the names of our messages that *mail* refers to, nearest first, each once.
+    Return the Message-IDs that *mail* refers to, nearest first, each once, at most `MAX_REFERENCES`.
 
     From In-Reply-To, from References (last first), and from the mail that a delivery report encloses.
     Anyone can write these: they say which message is meant, not who wrote the mail.
     """
     nearest = [mail.in_reply_to or "", *reversed(mail.references), *_RETURNED_ID.findall(mail.returned)]
-    matches = (_NAME.fullmatch(message_id) for message_id in nearest)
-    return list(dict.fromkeys(m[1].lower() for m in matches if m and m[2].lower() == reply_domain.lower()))
+    return [message_id for message_id in dict.fromkeys(nearest) if message_id][:MAX_REFERENCES]
+
+
+def name_in(message_id: str, reply_domain: str) -> str | None:
+    """Return the name of the message of ours that *message_id* was made for, or None."""
+    match = _NAME.fullmatch(message_id)
+    return match[1].lower() if match and match[2].lower() == reply_domain.lower() else None
+
+
+def referenced_names(mail: ReadMail, reply_domain: str) -> list[str]:
+    """Return the names of our messages that *mail* refers to by the ids we gave them, nearest first, each once."""
+    names = (name_in(message_id, reply_domain) for message_id in referenced_ids(mail))
+    return list(dict.fromkeys(name for name in names if name))

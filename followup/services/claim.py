@@ -10,12 +10,12 @@ from followup.authoring.bundle import Bundle
 from followup.core.customer import normalize_address
 from followup.core.facts import Facts
 from followup.core.gates import Candidate, Verdict, VerdictKind, judge
-from followup.core.message import Action, Purpose
+from followup.core.message import Action, HaltScope, Purpose
 from followup.core.workflow import Workflow
 from followup.services import facts
 from followup.services.facts import Known
 from followup.services.library import Library
-from followup.store import conversations, customers, decisions, enrollments, messages, suppressions
+from followup.store import conversations, customers, decisions, enrollments, halts, messages, suppressions
 from followup.store.decisions import Decided
 from followup.store.messages import StoredMessage
 
@@ -62,12 +62,13 @@ def claim(
     lease_seconds: int,
 ) -> Wave:
     """
-    Claim up to *limit* of the due messages *ids*, one a customer, the highest priority first.
+    Claim up to *limit* messages, one a customer: of all that is due to the customers of *ids*, the highest
+    priority first.
 
     Nothing here waits for a lock, so claiming can be part of no deadlock: what somebody else holds is
     left for the next sweep. Whoever does wait takes rows in the order customer, enrollment, message.
     """
-    wanted = _one_each(messages.due(conn, ids, now=now))[:limit]
+    wanted = _one_each(messages.due_beside(conn, ids, now=now))[:limit]
     free_customers = customers.lock_free(conn, {message.customer_id for message in wanted})
     wanted = [message for message in wanted if message.customer_id in free_customers]
     held = {one.id: one for one in enrollments.lock_free(conn, {message.enrollment_id for message in wanted})}
@@ -111,6 +112,7 @@ def _candidates(
         one.facts.customer.id: suppressions.address_hash(normalize_address(one.facts.customer.email), suppression_key)
         for one in known.values()
     }
+    halt = halts.current(conn, hold=True).get(HaltScope.ALL)
     why = suppressions.reasons(conn, hashes.values(), {message.workflow for message in wanted})
 
     def candidate(message: StoredMessage) -> Candidate:
@@ -128,6 +130,7 @@ def _candidates(
             due_at=message.due_at,
             not_after=message.not_after,
             purpose=_purpose(bundle, message, one.facts),
+            halted=halt.reason if halt else None,
             suppressed=why.get((hash_, suppressions.ALL)) or why.get((hash_, message.workflow)),
             waiting_since=waiting.get(message.customer_id),
             recent=_left_lately(recent.get(message.customer_id, ()), message, now),

@@ -7,7 +7,7 @@ and payload) is what every later answer, event, click or reply is matched to.
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -16,14 +16,24 @@ from sqlalchemy import Connection, Engine
 from followup.authoring.bundle import Bundle
 from followup.clock import Clock
 from followup.core.events import EventKind
-from followup.core.message import Accepted, Action, Answer, MessageState, Misconfigured, Outcome, Rejected, RetrySafe
+from followup.core.message import (
+    Accepted,
+    Action,
+    Answer,
+    HaltScope,
+    MessageState,
+    Misconfigured,
+    Outcome,
+    Rejected,
+    RetrySafe,
+)
 from followup.errors import FollowupError
 from followup.mail.message import MailIdentity
 from followup.mail.transport import Transport
 from followup.services.claim import Claimed, Wave, claim
 from followup.services.library import Library
 from followup.services.write import Written, write
-from followup.store import bundles, enrollments, events, messages
+from followup.store import bundles, enrollments, events, halts, messages
 from followup.store.engine import durably, writing
 from followup.store.events import NewEvent
 from followup.store.messages import StoredMessage
@@ -44,15 +54,26 @@ class Post:
     suppression_key: str
 
 
-def deliver(engine: Engine, ids: Collection[int], *, library: Library, post: Post, clock: Clock) -> int:
+def deliver(
+    engine: Engine,
+    ids: Collection[int],
+    *,
+    library: Library,
+    post: Post,
+    clock: Clock,
+    stopping: Callable[[], bool] = lambda: False,
+) -> int:
     """
     Send those of the due messages *ids* that may leave; return how many were dealt with.
 
     Safe to run twice and in several processes: a message that somebody else has claimed, or that is no
     longer due, is passed over.
+
+    Args:
+        stopping: True, and no request begins any more; what was claimed is given back.
     """
     left, dealt_with = set(ids), 0
-    while left:
+    while left and not stopping():
         with writing(engine) as conn:
             wave = claim(
                 conn,
@@ -67,19 +88,25 @@ def deliver(engine: Engine, ids: Collection[int], *, library: Library, post: Pos
                 messages.unlease(conn, left)
         if not wave.handled:
             break
-        _send(engine, wave, post=post, clock=clock)
+        _send(engine, wave, post=post, clock=clock, stopping=stopping)
         left -= wave.handled
         dealt_with += len(wave.handled)
+    if left and stopping():
+        with writing(engine) as conn:
+            messages.unlease(conn, left)
     return dealt_with
 
 
-def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock) -> None:
+def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Callable[[], bool]) -> None:
     if not wave.claimed:
         return
     written, broken = _write(wave.claimed, wave.bundle, post.identity, clock.now())
-    begin_by = time.monotonic() + LEASE_SECONDS - NO_LATER
+    begin_by, enough = time.monotonic() + LEASE_SECONDS - NO_LATER, stopping()
     with durably(engine) as conn:
         ours = _still_ours(conn, wave.claimed)
+        if enough or halts.current(conn):
+            messages.move(conn, Action.GIVE_BACK, [{"id": message_id} for message_id in ours])
+            return
         ready = [one for one in written if one.claimed.message.id in ours]
         _begin(conn, ready, now=clock.now())
         blocked = [{"id": one.message.id, "reason": why} for one, why in broken if one.message.id in ours]
@@ -162,6 +189,9 @@ def settle(
             messages.move(conn, action, rows)
         taken = [message for message, answer in answered if isinstance(answer, Accepted)]
         events.add(conn, [accepted_event(message, moment) for message in taken], now=moment)
+        refused = [answer.reason for _, answer in answered if isinstance(answer, Misconfigured)]
+        if refused:  # the others would be refused as well
+            halts.halt(conn, HaltScope.SENDER, reason=refused[0], now=clock.now())
         done = [message.enrollment_id for message, answer in answered if isinstance(answer, Accepted | Rejected)]
         enrollments.wake(conn, done, at=moment)
     for message, answer in answered:

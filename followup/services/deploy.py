@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
+from followup.core.message import HaltScope
 from followup.core.workflow import WorkflowStatus
 from followup.services.converse import release
 from followup.services.library import Library, version_of
-from followup.store import audit, bundles, messages
+from followup.store import audit, bundles, halts, messages
 from followup.store.engine import writing
 
 
@@ -40,7 +41,7 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock) -> Applied:
     with writing(engine) as conn:
         library = Library()
         before = library.find_newest(conn)
-        unblocked = messages.unblock(conn)
+        unblocked = _unblock(conn)
         if not bundles.add(conn, bundle.hash, bundle.files, now=now):
             return Applied(bundle, changed=False, unblocked=unblocked)
         bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
@@ -55,6 +56,11 @@ def _live(bundle: Bundle) -> set[str]:
 
 
 def retry_blocked(engine: Engine) -> int:
-    """Make blocked letters due again, after a setting may have changed; return how many."""
+    """Ask the provider again, and make blocked letters due, after a setting may have changed; return how many."""
     with writing(engine) as conn:
-        return messages.unblock(conn)
+        return _unblock(conn)
+
+
+def _unblock(conn: Connection) -> int:
+    halts.lift(conn, HaltScope.SENDER)
+    return messages.unblock(conn)

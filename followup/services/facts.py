@@ -1,6 +1,6 @@
 """Reading facts: one set of queries for a whole batch, whatever its size."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,11 +12,13 @@ from followup.core.customer import Customer
 from followup.core.events import Event, EventKind
 from followup.core.facts import Facts
 from followup.core.order import Order
+from followup.core.replies import Response, Source, Visit, lone_mark
 from followup.core.schedule import Calendar
 from followup.core.workflow import IMPLIED_EXITS, Per, Workflow
 from followup.services.library import Library
-from followup.store import customers, events, messages, orders, replies
+from followup.store import customers, events, messages, orders, replies, visits
 from followup.store.enrollments import StoredEnrollment
+from followup.store.messages import StoredMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def read(
     ids = [one.id for one in enrolled]
     written = messages.of_enrollments(conn, ids)
     said, away = replies.responses(conn, ids), replies.absences(conn, ids)
+    visited = visits.unanswered(conn, ids)
     answered, last_words = replies.last_answers(conn, people), replies.last_replies(conn, people)
 
     def known(one: StoredEnrollment) -> Known:
@@ -66,7 +69,7 @@ def read(
             shop=bundle.shop,
             sender=bundle.people.get(workflow.sender),
             sent={(message.step, message.round): message.sent for message in written.get(one.id, ())},
-            responses=tuple(said.get(one.id, ())),
+            responses=_with_marks(said.get(one.id, ()), written.get(one.id, ()), visited),
             events=tuple(_visible(one, workflow, happened.get(one.customer_id, ()))),
             answers=answered.get(one.customer_id, {}),
             last_reply=last_words.get(one.customer_id),
@@ -76,6 +79,23 @@ def read(
         return Known(one, workflow, facts)
 
     return {one.id: known(one) for one in enrolled}
+
+
+def _with_marks(
+    said: Sequence[Response], written: Sequence[StoredMessage], visited: Mapping[int, Sequence[Visit]]
+) -> tuple[Response, ...]:
+    """Return the responses with the clicks that nobody confirmed yet, oldest first."""
+    marks = [mark for message in written if (mark := _mark(message, visited.get(message.id, ())))]
+    return tuple(sorted((*said, *marks), key=lambda response: response.at)) if marks else tuple(said)
+
+
+def _mark(message: StoredMessage, visited: Sequence[Visit]) -> Response | None:
+    visit = lone_mark(visited)
+    choice = message.asked.choice(visit.choice) if visit and visit.choice else None
+    if visit is None or choice is None:
+        return None
+    about = {"step": message.step, "answer": choice.id, "label": choice.label}
+    return Response(at=visit.at, source=Source.CLICK, provisional=True, **about)
 
 
 def _in_force(pinned: Workflow, bundle: Bundle) -> Workflow:

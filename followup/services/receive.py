@@ -5,10 +5,11 @@ Raw mail is committed before anything looks at it. Whose it is follows from the 
 our own Message-IDs; a sender's address alone is only a suggestion for a person to judge.
 """
 
+import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from sqlalchemy import Connection, Engine
 
@@ -17,21 +18,29 @@ from followup.core.customer import InvalidAddress, normalize_address
 from followup.core.events import EventKind
 from followup.core.replies import InboundState, MailKind, Source, matching_choice
 from followup.core.tokens import TokenPurpose
-from followup.errors import FollowupError
+from followup.errors import FollowupError, NotFound, UsageError
 from followup.inbound.kind import delivery_failed, mail_kind
-from followup.inbound.match import addressed_token, referenced_names
+from followup.inbound.match import addressed_token, name_in, referenced_ids
 from followup.inbound.mime import ReadMail, read
 from followup.inbound.reply_text import OwnWords, own_words
 from followup.inbound.returns import returns_on
+from followup.inbound.sendgrid import PROVIDER, InboundPost, UnreadablePost, read_post
 from followup.services import record
 from followup.services.deliver import Post
 from followup.services.library import Library
-from followup.store import customers, enrollments, inbound_mail, messages, replies
+from followup.services.stop import unsubscribe
+from followup.store import aliases, customers, enrollments, inbound_mail, messages, replies, signs
 from followup.store.engine import reading, writing
 from followup.store.messages import StoredMessage
 from followup.store.replies import NewReply
 
 log = logging.getLogger(__name__)
+
+UNSIGNED = "the signature does not match any key of FOLLOWUP_SENDGRID_INBOUND_KEYS"
+TOO_LARGE = "larger than 32 MB"
+NO_FORM = "the post is no multipart/form-data"
+QUARANTINED = (UNSIGNED, TOO_LARGE, NO_FORM)  # posts that anybody could have made: nobody works on them unasked
+MAX_QUARANTINED = 500  # in a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +57,71 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Understood:
-    """A mail as far as it can be understood without looking at the record."""
+    """
+    A mail as far as it can be understood without looking at the record.
+
+    ``envelope_to`` is where it was delivered, if that is known; ``mail_hash`` is of the mail itself, whatever
+    post it came in.
+    """
 
     mail: ReadMail
     kind: MailKind
     words: OwnWords
+    envelope_to: tuple[str, ...]
+    mail_hash: str
 
 
 def store_raw(engine: Engine, raw: bytes, *, channel: str, clock: Clock) -> tuple[int, bool]:
     """Commit *raw* as it came; return its id and whether it is new. The same bytes are one mail."""
     with writing(engine) as conn:
         return inbound_mail.add(conn, raw, channel=channel, now=clock.now())
+
+
+def store_post(engine: Engine, body: bytes, *, content_type: str, clock: Clock) -> int:
+    """Commit a provider's post of a mail as it came; return its id. The same bytes are one mail."""
+    with writing(engine) as conn:
+        posted, new = inbound_mail.add(conn, body, channel=PROVIDER, now=clock.now(), content_type=content_type)
+        if not new:  # kept as unsigned, perhaps, before the key was known
+            inbound_mail.reopen(conn, posted, errors=QUARANTINED)
+        signs.seen(conn, signs.INBOUND)
+    log.info("mail.stored", extra={"inbound_id": posted, "new": new})
+    return posted
+
+
+def quarantine(engine: Engine, body: bytes, why: str, *, content_type: str, clock: Clock) -> bool:
+    """
+    Keep a post that is not to be worked on; return False when there are too many of them today.
+
+    Args:
+        why: one of `QUARANTINED`.
+    """
+    now = clock.now()
+    with writing(engine) as conn:
+        if inbound_mail.count_failed(conn, QUARANTINED, since=now - timedelta(days=1)) >= MAX_QUARANTINED:
+            return False
+        kept, _ = inbound_mail.add(conn, body, channel=PROVIDER, now=now, content_type=content_type, trouble=why)
+    log.warning("mail.quarantined", extra={"inbound_id": kept, "reason": why})
+    return True
+
+
+def retry(engine: Engine, inbound_id: int, *, library: Library, post: Post) -> Heard:
+    """
+    Work again, because somebody asked, on a mail that failed, that is nobody's, or that was kept in quarantine.
+
+    Raises:
+        NotFound: there is no such mail.
+        UsageError: it is on somebody's record.
+    """
+    with writing(engine) as conn:
+        state = inbound_mail.find_state(conn, inbound_id)
+        if state is None:
+            raise NotFound(f"there is no inbound mail {inbound_id}", hint="followup inbound list shows them")
+        if state is not InboundState.RECEIVED and not inbound_mail.reopen(conn, inbound_id):
+            raise UsageError(
+                f"inbound mail {inbound_id} is {state.value}; only what is on nobody's record can be retried"
+            )
+    log.info("mail.retried", extra={"inbound_id": inbound_id, "was": state.value})
+    return receive(engine, inbound_id, library=library, post=post)
 
 
 def receive(engine: Engine, inbound_id: int, *, library: Library, post: Post) -> Heard:
@@ -69,9 +132,16 @@ def receive(engine: Engine, inbound_id: int, *, library: Library, post: Post) ->
     """
     with reading(engine) as conn:
         stored = inbound_mail.load(conn, inbound_id)
+        if stored.state is not InboundState.RECEIVED:
+            state, error = inbound_mail.state_of(conn, inbound_id)
+            return Heard(state, error=error)
         writers = [person.email for person in library.newest(conn).people.values()]
     try:
-        understood = _understand(stored.raw, [post.identity.reply_domain, *writers])
+        mail = _opened(stored)
+        if isinstance(mail, UnreadablePost):
+            log.warning("mail.unreadable", extra={"inbound_id": inbound_id, "reason": mail.reason})
+            return _failed(engine, inbound_id, mail.reason)
+        understood = _understand(mail, [post.identity.reply_domain, *writers])
         heard = _received(engine, stored, understood, library=library, post=post)
     except FollowupError:
         raise  # the database is away, or nothing was applied: nothing is wrong with the mail
@@ -101,13 +171,21 @@ def _failed(engine: Engine, inbound_id: int, error: str) -> Heard:
     return Heard(InboundState.FAILED, error=error)
 
 
-def _understand(raw: bytes, ours: Sequence[str]) -> _Understood:
+def _opened(stored: inbound_mail.RawMail) -> InboundPost | UnreadablePost:
+    """Return the mail that was stored: taken out of the post, if it came in one."""
+    if stored.content_type is None:
+        return InboundPost(stored.raw, (), None)
+    return read_post(stored.raw, stored.content_type)
+
+
+def _understand(posted: InboundPost, ours: Sequence[str]) -> _Understood:
     """Read a mail; *ours* are addresses that a quoted letter of ours shows."""
-    mail = read(raw)
+    mail = read(posted.raw)
+    mail = replace(mail, recipients=(*posted.envelope_to, *mail.recipients))
     words = own_words(mail, ours)
     if not words.text:  # everything looked quoted: whoever reads it should see what came
         words = OwnWords("", mail.text.strip())
-    return _Understood(mail, mail_kind(mail), words)
+    return _Understood(mail, mail_kind(mail), words, posted.envelope_to, hashlib.sha256(posted.raw).hexdigest())
 
 
 def _put_on_record(
@@ -119,20 +197,26 @@ def _put_on_record(
     post: Post,
 ) -> Heard:
     now = stored.received_at  # however late we got round to it
-    message, purpose = _message_for(conn, understood.mail, post)
+    message, purpose = _message_for(conn, understood, post)
     if message is None:
         return Heard(InboundState.UNMATCHED, understood.kind, error=_suggestion(conn, understood.mail))
     customers.lock(conn, [message.customer_id])
     if purpose is TokenPurpose.STOP:
-        return _unsubscribed(conn, message, stored, post, now)
+        key, about = post.suppression_key, f"stop:{understood.mail_hash}"
+        unsubscribe(conn, message, suppression_key=key, source="mail", key=about, now=now)
+        return Heard(InboundState.PROCESSED, MailKind.UNSUBSCRIBE, message.customer_id)
     return _replied(conn, message, stored, understood, library=library, post=post)
 
 
-def _message_for(conn: Connection, mail: ReadMail, post: Post) -> tuple[StoredMessage | None, TokenPurpose]:
-    """Return the message a mail answers: by the signed address, else by our Message-IDs it refers to."""
-    if addressed := addressed_token(mail, post.identity.reply_domain, post.identity.keys):
+def _message_for(conn: Connection, understood: _Understood, post: Post) -> tuple[StoredMessage | None, TokenPurpose]:
+    """Return the message a mail answers: by the signed address, else by the Message-IDs of ours it refers to."""
+    mail, domain = understood.mail, post.identity.reply_domain
+    if addressed := addressed_token(mail, domain, post.identity.keys, envelope=understood.envelope_to):
         return messages.by_token(conn, addressed.name), addressed.purpose
-    for name in referenced_names(mail, post.identity.reply_domain):
+    referenced = referenced_ids(mail)
+    also = aliases.tokens(conn, referenced)
+    named = (name_in(message_id, domain) or also.get(message_id) for message_id in referenced)
+    for name in dict.fromkeys(name for name in named if name):
         message = messages.by_token(conn, name)
         # nobody signs References: who was only shown our letter must not speak for the customer
         if message is not None and _is_from(conn, mail, message.customer_id):
@@ -179,7 +263,7 @@ def _replied(
             inbound_id=stored.id,
             message_id=message.id,
             enrollment_id=message.enrollment_id,
-            rfc_message_id=mail.message_id or stored.content_hash,
+            rfc_message_id=mail.message_id or understood.mail_hash,
             kind=kind,
             from_address=mail.from_address or "",
             subject=mail.subject,
@@ -196,7 +280,7 @@ def _replied(
         told: dict[str, object] = {"mail_kind": kind.value, "back_on": back.isoformat() if back else None}
         event = _event_of(mail, kind)
         if event in record.STOPS:
-            record.stop_writing_to(conn, message, post, event, now)
+            record.stop_writing_to(conn, message, post.suppression_key, event, now, source="mail")
         record.tell(conn, message, event, f"reply:{stored.content_hash}", now, **told)
         enrollments.wake_for_events(conn, [message.customer_id], at=now)
         return Heard(InboundState.PROCESSED, kind, message.customer_id, words.text)
@@ -222,12 +306,3 @@ def _event_of(mail: ReadMail, kind: MailKind) -> EventKind:
     if kind is MailKind.BOUNCE and delivery_failed(mail):
         return EventKind.MESSAGE_BOUNCED
     return EventKind.MESSAGE_COMPLAINED if kind is MailKind.COMPLAINT else EventKind.AUTO_REPLY_RECEIVED
-
-
-def _unsubscribed(
-    conn: Connection, message: StoredMessage, stored: inbound_mail.RawMail, post: Post, now: datetime
-) -> Heard:
-    record.stop_writing_to(conn, message, post, EventKind.CUSTOMER_UNSUBSCRIBED, now)
-    record.tell(conn, message, EventKind.CUSTOMER_UNSUBSCRIBED, f"stop:{stored.content_hash}", now)
-    enrollments.wake_for_events(conn, [message.customer_id], at=now)
-    return Heard(InboundState.PROCESSED, MailKind.UNSUBSCRIBE, message.customer_id)

@@ -1,15 +1,16 @@
 """Putting what customers say and do on their record: the writes that mails and clicks share."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
 from followup.core.events import EventKind
-from followup.core.message import Action, MessageState, Outcome
+from followup.core.message import UNSETTLED, Action, Outcome
 from followup.core.replies import Choice, Source
-from followup.services.deliver import Post, accepted_event
-from followup.store import conversations, customers, events, messages, replies, suppressions
+from followup.services.deliver import accepted_event
+from followup.store import conversations, customers, enrollments, events, messages, replies, suppressions
 from followup.store.events import NewEvent
 from followup.store.messages import StoredMessage
 from followup.store.replies import NewAnswer
@@ -24,16 +25,30 @@ STOPS = {  # what makes an address one we write to no more, and the reason on th
 def tell(
     conn: Connection, message: StoredMessage, kind: EventKind, external_id: str, now: datetime, **data: object
 ) -> bool:
-    """Put an event about *message* on the timeline; return False when it is there already."""
+    """Put what a customer did about *message* on the timeline; return False when it is there already."""
+    return tell_from(conn, message, kind, source="customer", external_id=external_id, now=now, data=data)
+
+
+def tell_from(
+    conn: Connection,
+    message: StoredMessage,
+    kind: EventKind,
+    *,
+    source: str,
+    external_id: str,
+    now: datetime,
+    data: Mapping[str, object],
+) -> bool:
+    """Do what `tell` does, for what somebody else than the customer says."""
     about = {"message_id": message.id, "workflow": message.workflow, "step": message.step, "letter": message.letter}
     event = NewEvent(
         customer_id=message.customer_id,
         order_id=None if kind in STOPS else message.order_id,  # it concerns all the customer is in
         kind=kind.value,
         occurred_at=now,
-        source="customer",
+        source=source,
         external_id=external_id,
-        data=about | data,
+        data={**about, **data},
     )
     return bool(events.add(conn, [event], now=now))
 
@@ -67,13 +82,23 @@ def answer(
     )
 
 
-def prove_accepted(conn: Connection, message: StoredMessage, now: datetime) -> None:
-    """Whoever answers a letter has got it, whatever we knew of it."""
-    if message.state is not MessageState.UNKNOWN or message.sending_at is None:
+def prove_accepted(
+    conn: Connection, message: StoredMessage, now: datetime, *, provider_id: str | None = None
+) -> None:
+    """Whoever answers a letter has got it, and who reports on one took it, whatever we knew of it."""
+    if message.state not in UNSETTLED or message.sending_at is None:
         return
-    row = {"id": message.id, "accepted_at": message.sending_at, "outcome": Outcome.ACCEPTED.value, "reason": None}
+    enrollments.lock(conn, [message.enrollment_id])  # before the message, as whoever settles it does
+    row = {
+        "id": message.id,
+        "accepted_at": message.sending_at,
+        "provider_id": provider_id,
+        "outcome": Outcome.ACCEPTED.value,
+        "reason": None,
+    }
     if messages.move(conn, Action.ACCEPT, [row]):
         events.add(conn, [accepted_event(message, message.sending_at)], now=now)
+        enrollments.wake(conn, [message.enrollment_id], at=now)
 
 
 def waits_for_us(conn: Connection, message: StoredMessage, bundle: Bundle, now: datetime, *, because: str) -> None:
@@ -84,9 +109,11 @@ def waits_for_us(conn: Connection, message: StoredMessage, bundle: Bundle, now: 
         tell(conn, message, EventKind.CONVERSATION_OPENED, f"conversation:{because}", now, owner=owner)
 
 
-def stop_writing_to(conn: Connection, message: StoredMessage, post: Post, event: EventKind, now: datetime) -> None:
+def stop_writing_to(
+    conn: Connection, message: StoredMessage, suppression_key: str, event: EventKind, now: datetime, *, source: str
+) -> None:
     """Suppress the customer's address for every letter, whatever order or workflow it is about."""
     address = customers.address_of(conn, message.customer_id)
     if address is not None:
-        hash_ = suppressions.address_hash(address, post.suppression_key)
-        suppressions.add(conn, hash_, reason=STOPS[event], source="mail", now=now)
+        hash_ = suppressions.address_hash(address, suppression_key)
+        suppressions.add(conn, hash_, reason=STOPS[event], source=source, now=now)

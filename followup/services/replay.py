@@ -46,7 +46,9 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Due:
+class Due:
+    """An act of the script, and when and about which letter it happens."""
+
     at: datetime
     key: str
     act: Act = field(compare=False)
@@ -74,7 +76,7 @@ def replay(
         until: stop before the first moment after this one (aware).
         progress: called with each virtual moment.
     """
-    return _Replay(engine, acts, library, post, clock).run(purchases, until, progress)
+    return Replay(engine, acts, library, post, clock).run(purchases, until, progress)
 
 
 def reserve(engine: Engine, *, clock: Clock) -> None:
@@ -95,13 +97,19 @@ def reserve(engine: Engine, *, clock: Clock) -> None:
         audit.add(conn, "replay", {}, now=clock.now())
 
 
-class _Replay:
+class Replay:
+    """
+    One replay: the steps of a moment, in order, are `report`, `act` and `work`.
+
+    A subclass can have the same moments happen elsewhere: in other processes, over the network.
+    """
+
     def __init__(self, engine: Engine, acts: Sequence[Act], library: Library, post: Post, clock: VirtualClock) -> None:
         self.engine, self.library, self.post, self.clock = engine, library, post, clock
         self.script: dict[tuple[str, str], list[Act]] = {}
         for act in acts:
             self.script.setdefault((act.order, act.letter), []).append(act)
-        self.agenda: list[_Due] = []
+        self.agenda: list[Due] = []
         self.result = Replayed()
 
     def run(
@@ -118,11 +126,12 @@ class _Replay:
             progress(moment)
             self.clock.move_to(moment)
             if coming is not None and coming[0] == moment:
-                self._report(coming[1])
+                self.report(coming[1])
                 coming = next(reports, None)
             while self.agenda and self.agenda[0].at <= moment:
-                self._act(heapq.heappop(self.agenda))
-            self.result.done += drain(self.engine, library=self.library, post=self.post, clock=self.clock)
+                self.act(heapq.heappop(self.agenda))
+                self.result.acts += 1
+            self.result.done += self.work()
             self._schedule(since=moment)
             self.result.moments += 1
         self.result.ended_at = self.clock.now()
@@ -138,7 +147,8 @@ class _Replay:
         moments = [due, coming[0] if coming else None, self.agenda[0].at if self.agenda else None]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def _report(self, purchases: list[Purchase]) -> None:
+    def report(self, purchases: list[Purchase]) -> None:
+        """Take in what the shop reports now."""
         with writing(self.engine) as conn:
             self.result.taken_in += take_in(conn, purchases, now=self.clock.now(), library=self.library)
 
@@ -151,20 +161,30 @@ class _Replay:
         for letter in accepted:
             for act in self.script.get((letter.order_number, letter.letter), ()):
                 if letter.round == 0:
-                    heapq.heappush(self.agenda, _Due(letter.accepted_at + act.after, act.key, act, letter))
+                    heapq.heappush(self.agenda, Due(letter.accepted_at + act.after, act.key, act, letter))
 
-    def _act(self, due: _Due) -> None:
+    def act(self, due: Due) -> None:
+        """Do what a scripted customer, or one of us, does now."""
         act, letter = due.act, due.letter
         if act.answers is not None:
-            record_click(
-                self.engine, letter.token, act.answers, library=self.library, clock=self.clock, key=f"act:{act.key}"
-            )
+            self.click(letter, act.answers, due)
         elif act.replies is not None:
-            mail = as_reply(act.replies, letter, self.post.identity, key=act.key, at=due.at)
-            store_raw(self.engine, mail, channel="replay", clock=self.clock)
+            self.mail(as_reply(act.replies, letter, self.post.identity, key=act.key, at=due.at), letter)
         elif act.closes:
             self._close(act, letter)
-        self.result.acts += 1
+
+    def click(self, letter: AcceptedLetter, choice: str, due: Due) -> None:
+        """Let the customer give an answer with one click."""
+        key = f"act:{due.act.key}"
+        record_click(self.engine, letter.token, choice, library=self.library, clock=self.clock, key=key)
+
+    def mail(self, raw: bytes, letter: AcceptedLetter) -> None:
+        """Let the customer's mail arrive."""
+        store_raw(self.engine, raw, channel="replay", clock=self.clock)
+
+    def work(self) -> int:
+        """Do all that is due now; return how much that was."""
+        return drain(self.engine, library=self.library, post=self.post, clock=self.clock)
 
     def _close(self, act: Act, letter: AcceptedLetter) -> None:
         with reading(self.engine) as conn:

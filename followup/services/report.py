@@ -10,7 +10,7 @@ from followup.authoring.bundle import Bundle
 from followup.core.customer import Customer, normalize_address
 from followup.core.events import Event
 from followup.core.order import Order
-from followup.core.replies import InboundState
+from followup.core.replies import Burst, InboundState, Question, bursts
 from followup.core.schedule import Calendar
 from followup.core.workflow import Workflow
 from followup.services import find
@@ -26,6 +26,7 @@ from followup.store import (
     messages,
     orders,
     replies,
+    visits,
 )
 from followup.store.conversations import Waiting
 from followup.store.decisions import Decided
@@ -62,6 +63,34 @@ def status(engine: Engine) -> Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """Links of a letter that were opened in one go, of a question that has no confirmed answer."""
+
+    question: Question
+    burst: Burst
+
+    @property
+    def at(self) -> datetime:
+        return self.burst.visits[0].at
+
+    @property
+    def seconds(self) -> int:
+        """Return how long it took, rounded."""
+        return round((self.burst.visits[-1].at - self.at).total_seconds())
+
+    @property
+    def clicked(self) -> str | None:
+        """Return the label of the one answer that was clicked on; None if several links were opened at once."""
+        choice = self.question.choice(self.burst.mark.choice or "") if self.burst.mark else None
+        return choice.label if choice else None
+
+    @property
+    def is_scan(self) -> bool:
+        """Tell whether different links were opened, as mail scanners do."""
+        return len(self.burst.opened) > 1
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One customer's record; the calendar is where they live in time."""
 
@@ -70,6 +99,7 @@ class Record:
     timeline: list[Event]
     orders: Mapping[int, Order]
     waiting_since: datetime | None
+    opened: list[Opened]
 
 
 def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Record:
@@ -88,7 +118,9 @@ def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Re
         bought = orders.load(conn, {event.order_id for event in happened if event.order_id})
         waiting = conversations.waiting_since(conn, [customer_id]).get(customer_id)
         calendar = calendar_for(customer, None, library.find_newest(conn))
-        return Record(customer, calendar, happened, bought, waiting)
+        visited = visits.unanswered_by(conn, customer_id)
+        opened = [Opened(question, burst) for question, seen in visited for burst in bursts(seen)]
+        return Record(customer, calendar, happened, bought, waiting, opened)
 
 
 @dataclass(frozen=True, slots=True)

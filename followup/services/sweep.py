@@ -2,61 +2,87 @@
 The sweep: find what is due, lease it, have it done.
 
 Every worker sweeps every few seconds; any number may at once, for what one has leased the others pass
-over. Rows are the truth, so nothing is lost between two sweeps, whatever else fails.
+over. Rows are the truth, so nothing is lost between two sweeps, whatever else fails. A worker hands what
+it leased to whoever is free (`hand_out`); a replay, or a command that ends by itself, does it on the spot
+(`drain`).
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.message import Accepted, Action, MessageState, RetrySafe, Unknown
+from followup.core.message import Accepted, Action, HaltScope, MessageState, RetrySafe, Unknown
 from followup.mail.message import OutgoingMail
 from followup.services.advance import advance
 from followup.services.claim import decided_about
 from followup.services.deliver import Post, deliver, settle
+from followup.services.hints import Hints
 from followup.services.library import Library
 from followup.services.receive import receive
-from followup.store import decisions, enrollments, inbound_mail, messages
+from followup.services.track import track
+from followup.store import decisions, enrollments, halts, inbound_mail, messages, provider_events
 from followup.store.engine import writing
 
 log = logging.getLogger(__name__)
 
 BATCH = 200
-LEASE_SECONDS = 60  # what a worker that died had leased is free again after this long
+LEASE_SECONDS = 20  # what got lost on its way to a worker, or with one, is free again after this long
 
 
-@dataclass(frozen=True, slots=True)
-class Leased:
-    """What one sweep found due: ids of mails, enrollments and messages."""
+class Work(StrEnum):
+    """The kinds of things that fall due; each value names the method of `Hints` that is told."""
 
-    mails: list[int]
-    runs: list[int]
-    letters: list[int]
+    RECEIVE = "receive"  # stored mails
+    TRACK = "track"  # stored delivery events
+    ADVANCE = "advance"  # enrollments
+    DELIVER = "deliver"  # messages
 
 
-def lease(engine: Engine, *, now: datetime) -> Leased:
-    """Lease what is due at *now* (business time) and free, a batch of each."""
+def lease(engine: Engine, *, now: datetime, kinds: Collection[Work] = frozenset(Work)) -> dict[Work, list[int]]:
+    """
+    Lease what is due at *now* (business time) and free, a batch of each of *kinds*; return the ids.
+
+    While the provider refuses us altogether no letter is leased: it would be refused as well.
+    """
     with writing(engine) as conn:
-        return Leased(
-            mails=inbound_mail.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH),
-            runs=enrollments.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH),
-            letters=messages.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH),
-        )
+        leased = {}
+        if Work.RECEIVE in kinds:
+            leased[Work.RECEIVE] = inbound_mail.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH)
+        if Work.TRACK in kinds:
+            leased[Work.TRACK] = provider_events.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH)
+        if Work.ADVANCE in kinds:
+            leased[Work.ADVANCE] = enrollments.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH)
+        if Work.DELIVER in kinds and HaltScope.SENDER not in halts.current(conn):
+            leased[Work.DELIVER] = messages.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH)
+    return {kind: ids for kind, ids in leased.items() if ids}
+
+
+def hand_out(engine: Engine, hints: Hints, *, now: datetime, kinds: Collection[Work] = frozenset(Work)) -> int:
+    """Lease what is due and tell *hints* of it; return how much that was."""
+    leased = lease(engine, now=now, kinds=kinds)
+    for kind, ids in leased.items():
+        getattr(hints, kind.value)(ids)
+    return sum(map(len, leased.values()))
 
 
 def sweep(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
     """Do one round of what is due now; return how much there was to do."""
     leased = lease(engine, now=clock.now())
-    for inbound_id in leased.mails:
+    for inbound_id in leased.get(Work.RECEIVE, ()):
         receive(engine, inbound_id, library=library, post=post)
-    if leased.runs:
-        advance(engine, leased.runs, library=library, clock=clock)
-    delivered = deliver(engine, leased.letters, library=library, post=post, clock=clock) if leased.letters else 0
-    return len(leased.mails) + len(leased.runs) + delivered
+    done = len(leased.get(Work.RECEIVE, ()))
+    if reports := leased.get(Work.TRACK):
+        done += track(engine, reports, suppression_key=post.suppression_key, clock=clock)
+    if runs := leased.get(Work.ADVANCE):
+        advance(engine, runs, library=library, clock=clock)
+        done += len(runs)
+    if letters := leased.get(Work.DELIVER):
+        done += deliver(engine, letters, library=library, post=post, clock=clock)
+    return done
 
 
 def drain(

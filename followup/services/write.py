@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from followup.authoring.bundle import Bundle
-from followup.authoring.render import Links, Rendered
+from followup.authoring.render import Letter, Links, Rendered
 from followup.core import tokens
 from followup.core.decide import names_for
+from followup.core.facts import Facts
 from followup.core.message import Purpose
 from followup.core.replies import Choice
-from followup.core.workflow import Ask
+from followup.core.workflow import Ask, Workflow
 from followup.errors import NotFound
 from followup.mail.message import Content, MailIdentity, Origin, OutgoingMail, Recipient, Thread, compose
 from followup.services.claim import Claimed
@@ -28,6 +29,18 @@ class Written:
     choices: tuple[Choice, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A letter to be written: its place in a workflow, who signs it unless it says so itself, about what, to whom."""
+
+    letter: Letter
+    workflow: Workflow
+    step: str
+    sender: str
+    about: Facts
+    recipient: Recipient
+
+
 def write(one: Claimed, bundle: Bundle, identity: MailIdentity, now: datetime) -> Written:
     """
     Return the letter as it will leave, under a token of its own.
@@ -38,14 +51,36 @@ def write(one: Claimed, bundle: Bundle, identity: MailIdentity, now: datetime) -
     """
     message, customer = one.message, one.facts.customer
     letter = bundle.letter(message.letter, customer.language)
-    person = bundle.people.get(letter.sender or message.sender)
+    draft = Draft(
+        letter=letter,
+        workflow=one.workflow,
+        step=message.step,
+        sender=message.sender,
+        about=one.facts,
+        recipient=Recipient(customer.email, _full_name(customer.first_name, customer.last_name)),
+    )
+    mail, rendered = write_out(draft, bundle, identity, now, thread=_thread(one, identity))
+    choices = letter.question.choices if letter.question else ()
+    return Written(one, mail, rendered, letter.content_hash, letter.purpose, choices)
+
+
+def write_out(
+    draft: Draft, bundle: Bundle, identity: MailIdentity, now: datetime, *, thread: Thread | None = None
+) -> tuple[OutgoingMail, Rendered]:
+    """
+    Return *draft* as a mail under a token of its own, and what the record keeps of it.
+
+    Raises:
+        FollowupError: as `write`.
+    """
+    letter, key = draft.letter, draft.letter.sender or draft.sender
+    person = bundle.people.get(key)
     if person is None:
-        raise NotFound(f"{letter.sender or message.sender!r} is not in people.yaml")
+        raise NotFound(f"{key!r} is not in people.yaml")
     name = tokens.name_from(secrets.token_bytes(tokens.NAME_BYTES))
     choices = letter.question.choices if letter.question else ()
-    about = replace(one.facts, sender=person)
     rendered = letter.render(
-        names_for(one.workflow, about, now=now, before=message.step),
+        names_for(draft.workflow, replace(draft.about, sender=person), now=now, before=draft.step),
         person=person,
         links=Links(
             answers={choice.id: identity.answer_url(name, choice.id) for choice in choices},
@@ -55,14 +90,14 @@ def write(one: Claimed, bundle: Bundle, identity: MailIdentity, now: datetime) -
     mail = compose(
         Content(rendered.subject, rendered.text, rendered.html),
         sender=person,
-        recipient=Recipient(customer.email, _full_name(customer.first_name, customer.last_name)),
+        recipient=draft.recipient,
         name=name,
-        origin=Origin(message.workflow, message.step, message.letter, bundle.shop.name),
+        origin=Origin(draft.workflow.name, draft.step, letter.key, bundle.shop.name),
         identity=identity,
         now=now,
-        thread=_thread(one, identity),
+        thread=thread,
     )
-    return Written(one, mail, rendered, letter.content_hash, letter.purpose, choices)
+    return mail, rendered
 
 
 def _full_name(first: str | None, last: str | None) -> str | None:

@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from followup.errors import ConfigurationError, TemporaryError
 
 BUSY_TIMEOUT_MS = 15_000
+CONNECTIONS = 4  # small plans of hosted databases allow 20 in all, and a deploy doubles what is in use
 CONNECT_TIMEOUT_SECONDS = 10  # a host that answers nothing would hold us for minutes
 _AWAY = {
     sqlite3.SQLITE_BUSY,
@@ -22,9 +24,12 @@ _AWAY = {
 }
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, connections: int = CONNECTIONS) -> Engine:
     """
     Return an engine for *url*; nothing connects yet.
+
+    Args:
+        connections: at most so many at once; beyond the first few they are closed after use.
 
     Raises:
         ConfigurationError: the URL is not one, or names a database we do not speak.
@@ -43,8 +48,8 @@ def make_engine(url: str) -> Engine:
             return engine
         return create_engine(
             url,
-            pool_size=4,
-            max_overflow=0,
+            pool_size=CONNECTIONS,
+            max_overflow=max(0, connections - CONNECTIONS),
             pool_pre_ping=True,
             pool_recycle=300,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
@@ -107,6 +112,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def _reachable(engine: Engine) -> Iterator[None]:
     try:
         yield
+    except PoolTimeout as error:
+        raise TemporaryError("every connection to the database is in use", hint="Try again in a moment") from error
     except DatabaseError as error:
         where = _named(engine.url)
         if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:

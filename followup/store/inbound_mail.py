@@ -2,6 +2,7 @@
 
 import hashlib
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,24 +14,46 @@ from followup.core.replies import InboundState
 from followup.store.schema import inbound_mail
 from followup.store.types import insert_new, leasing, unleased
 
+ON_NOBODYS_RECORD = (InboundState.UNMATCHED, InboundState.FAILED)
+
 
 @dataclass(frozen=True, slots=True)
 class RawMail:
+    """A mail as it came; with a ``content_type`` it is a provider's post that has the mail in it."""
+
     id: int
     content_hash: str
     raw: bytes
     received_at: datetime
+    content_type: str | None
+    state: InboundState
 
 
-def add(conn: Connection, raw: bytes, *, channel: str, now: datetime) -> tuple[int, bool]:
-    """Store *raw* as received; return its id and whether it was new (the same bytes are one row)."""
+def add(
+    conn: Connection,
+    raw: bytes,
+    *,
+    channel: str,
+    now: datetime,
+    content_type: str | None = None,
+    trouble: str | None = None,
+) -> tuple[int, bool]:
+    """
+    Store *raw* as received; return its id and whether it was new (the same bytes are one row).
+
+    Args:
+        content_type: of a provider's post; None where *raw* is the mail itself.
+        trouble: why nobody is to work on it unless a person says so.
+    """
     content_hash = hashlib.sha256(raw).hexdigest()
     row = {
         "content_hash": content_hash,
         "received_at": now,
         "channel": channel,
+        "content_type": content_type,
         "raw": zlib.compress(raw),
-        "state": InboundState.RECEIVED.value,
+        "state": (InboundState.FAILED if trouble else InboundState.RECEIVED).value,
+        "error": trouble,
     }
     if added := insert_new(conn, inbound_mail, [row], inbound_mail.c.id):
         return added[0].id, True
@@ -59,7 +82,14 @@ def _lease_new(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
 def load(conn: Connection, inbound_id: int) -> RawMail:
     """Return a mail as it came."""
     row = conn.execute(select(inbound_mail).where(inbound_mail.c.id == inbound_id)).one()
-    return RawMail(row.id, row.content_hash, zlib.decompress(row.raw), row.received_at)
+    return RawMail(
+        row.id,
+        row.content_hash,
+        zlib.decompress(row.raw),
+        row.received_at,
+        row.content_type,
+        InboundState(row.state),
+    )
 
 
 def lock_new(conn: Connection, inbound_id: int) -> bool:
@@ -77,6 +107,36 @@ def finish(conn: Connection, inbound_id: int, state: InboundState, *, error: str
     """Note how a mail ended; the caller holds it."""
     ended = update(inbound_mail).where(inbound_mail.c.id == inbound_id, inbound_mail.c.state == "received")
     conn.execute(ended.values(state=state.value, error=error, leased_until=None))
+
+
+def reopen(conn: Connection, inbound_id: int, *, errors: Collection[str] | None = None) -> bool:
+    """
+    Have a mail that is on nobody's record worked on again; return False when it is on one, or under work.
+
+    Args:
+        errors: only if it failed with one of these.
+    """
+    nobodys = [state.value for state in ON_NOBODYS_RECORD]
+    wanted = [inbound_mail.c.id == inbound_id, inbound_mail.c.state.in_(nobodys)]
+    if errors is not None:
+        wanted.append(inbound_mail.c.error.in_(list(errors)))
+    opened = update(inbound_mail).where(*wanted)
+    return bool(conn.execute(opened.values(state="received", error=None, leased_until=None)).rowcount)
+
+
+def count_failed(conn: Connection, errors: Collection[str], *, since: datetime) -> int:
+    """Return how many of the mails that came since *since* failed with one of *errors*."""
+    failed = inbound_mail.c.state == literal_column("'failed'")  # spelled out, so that the partial index is taken
+    wanted = select(func.count()).where(
+        failed, inbound_mail.c.received_at > since, inbound_mail.c.error.in_(list(errors))
+    )
+    return conn.scalar(wanted) or 0
+
+
+def find_state(conn: Connection, inbound_id: int) -> InboundState | None:
+    """Return how far a mail has come, or None if there is no such mail."""
+    state = conn.scalar(select(inbound_mail.c.state).where(inbound_mail.c.id == inbound_id))
+    return None if state is None else InboundState(state)
 
 
 def state_of(conn: Connection, inbound_id: int) -> tuple[InboundState, str | None]:
@@ -97,7 +157,7 @@ class UnmatchedMail:
 
 def unmatched(conn: Connection, *, limit: int) -> list[UnmatchedMail]:
     """Return the mails that are on nobody's record, the newest first."""
-    nobodys = [InboundState.UNMATCHED.value, InboundState.FAILED.value]
+    nobodys = [state.value for state in ON_NOBODYS_RECORD]
     wanted = select(inbound_mail).where(inbound_mail.c.state.in_(nobodys)).order_by(inbound_mail.c.id.desc())
     return [
         UnmatchedMail(row.id, row.received_at, InboundState(row.state), row.error)

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, literal_column, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.facts import Sent
-from followup.core.message import CANCELLABLE, MAY_HAVE_LEFT, Action, MessageState, goal, sources
+from followup.core.message import CANCELLABLE, GRAVITY, MAY_HAVE_LEFT, Action, MessageState, Outcome, goal, sources
 from followup.core.replies import Choice, Question
 from followup.store.schema import customers, messages, orders
 from followup.store.types import UTCDateTime, insert_new, leasing, real_now, unleased
@@ -128,9 +128,15 @@ def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
     return leasing(messages, due_, seconds)
 
 
-def due(conn: Connection, ids: Collection[int], *, now: datetime) -> list[StoredMessage]:
-    """Return those of *ids* that are due at *now*: highest priority first, then oldest."""
-    wanted = select(messages).where(messages.c.id.in_(list(ids)), messages.c.state == "due", messages.c.due_at <= now)
+def due_beside(conn: Connection, ids: Collection[int], *, now: datetime) -> list[StoredMessage]:
+    """
+    Return what is due at *now* to the customers of those of *ids* that still are: highest priority first, then oldest.
+
+    However the ids of one customer were spread over workers, each of them sees what goes first.
+    """
+    is_due = (messages.c.state == MessageState.DUE.value) & (messages.c.due_at <= now)
+    whose = select(messages.c.customer_id).where(messages.c.id.in_(list(ids)), is_due)
+    wanted = select(messages).where(messages.c.customer_id.in_(whose), is_due)
     ordered = wanted.order_by(messages.c.priority.desc(), messages.c.due_at, messages.c.id)
     return [_stored(row) for row in conn.execute(ordered)]
 
@@ -251,11 +257,22 @@ def cancel(conn: Connection, enrollment_id: int, step: str | None, round_: int |
     conn.execute(update(messages).where(*wanted).values(values))
 
 
-def held(conn: Connection, *, customer_id: int | None = None, workflows: Collection[str] = ()) -> list[tuple[int, int]]:
-    """Hold and return (id, enrollment id) of the held messages of a customer, or of these workflows."""
+def held(
+    conn: Connection,
+    *,
+    customer_id: int | None = None,
+    workflows: Collection[str] | None = None,
+    reason: str | None = None,
+) -> list[tuple[int, int]]:
+    """Hold and return (id, enrollment id) of the held messages of a customer, of these workflows, for this reason."""
     wanted = select(messages.c.id, messages.c.enrollment_id).where(messages.c.state == MessageState.HELD.value)
-    theirs = messages.c.workflow.in_(list(workflows)) if customer_id is None else messages.c.customer_id == customer_id
-    rows = conn.execute(wanted.where(theirs).order_by(messages.c.id).with_for_update(key_share=True))
+    if customer_id is not None:
+        wanted = wanted.where(messages.c.customer_id == customer_id)
+    if workflows is not None:
+        wanted = wanted.where(messages.c.workflow.in_(list(workflows)))
+    if reason is not None:
+        wanted = wanted.where(messages.c.reason == reason)
+    rows = conn.execute(wanted.order_by(messages.c.id).with_for_update(key_share=True))
     return [(row.id, row.enrollment_id) for row in rows]
 
 
@@ -306,6 +323,25 @@ def by_token(conn: Connection, token: str) -> StoredMessage | None:
     """Return the message whose current attempt is called *token*."""
     row = conn.execute(select(messages).where(messages.c.token == token)).one_or_none()
     return _stored(row) if row else None
+
+
+def lock_by_token(conn: Connection, token: str) -> StoredMessage | None:
+    """Wait for, hold and return the message whose current attempt is called *token*."""
+    wanted = select(messages).where(messages.c.token == token).with_for_update(key_share=True)
+    row = conn.execute(wanted).one_or_none()
+    return _stored(row) if row else None
+
+
+def fold(conn: Connection, message_id: int, reported: Outcome, *, provider_id: str | None) -> None:
+    """Let the gravest outcome stand, in whatever order they are reported; keep the provider's name for the message."""
+    milder = [known.value for known in Outcome if GRAVITY[known] < GRAVITY[reported]]
+    graver = or_(messages.c.outcome.is_(None), messages.c.outcome.in_(milder))
+    unnamed = [messages.c.provider_id.is_(None)] if provider_id else []
+    values = {
+        "outcome": case((graver, reported.value), else_=messages.c.outcome),
+        "provider_id": func.coalesce(messages.c.provider_id, provider_id),
+    }
+    conn.execute(update(messages).where(messages.c.id == message_id, or_(graver, *unnamed)).values(values))
 
 
 def accepted_letters(conn: Connection, *, at: datetime | None) -> list[AcceptedLetter]:

@@ -46,6 +46,14 @@ class NewAnswer:
     comment: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """One confirmed answer to a message."""
+
+    answer: str
+    comment: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedReply:
     """A reply as lists show it."""
@@ -71,6 +79,13 @@ def add_answer(conn: Connection, new: NewAnswer) -> None:
     """Write an answer; earlier ones to the same question stay as history."""
     row = {name: getattr(new, name) for name in NewAnswer.__dataclass_fields__} | {"source": new.source.value}
     conn.execute(insert(answers), [row])
+
+
+def answers_to(conn: Connection, message_id: int, enrollment_id: int) -> list[GivenAnswer]:
+    """Return every confirmed answer to a message, oldest first: the last one stands."""
+    of_it = answers.c.enrollment_id == enrollment_id, answers.c.message_id == message_id
+    rows = conn.execute(select(answers.c.answer, answers.c.comment).where(*of_it).order_by(answers.c.at, answers.c.id))
+    return [GivenAnswer(row.answer, row.comment) for row in rows]
 
 
 def responses(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, list[Response]]:

@@ -244,6 +244,7 @@ inbound_mail = Table(
     one_of("state", InboundState),
     UniqueConstraint("content_hash"),
     _partial("ix_inbound_mail_new", "id", where="state = 'received'"),
+    _partial("ix_inbound_mail_failed", "received_at", where="state = 'failed'"),
 )
 
 replies = Table(

@@ -1,17 +1,31 @@
-"""Sweep every few seconds until somebody asks to stop."""
+"""The worker: it sweeps every few seconds, hands out what is due, and works on what any worker handed out."""
 
 import logging
-import signal
 import threading
+import time
+from collections.abc import Callable
+
+import dramatiq
 
 from followup.app import App
 from followup.errors import FollowupError
 from followup.services import deploy
-from followup.services.sweep import drain
+from followup.services.hints import Hints
+from followup.services.sweep import drain, hand_out, recover
+from followup.store import signs
+from followup.store.engine import writing
+from followup.worker.actors import Queued, register
+from followup.worker.broker import make_broker, warn_of_eviction
+from followup.worker.folder import FolderWatch
+from followup.worker.jobs import Jobs
 
 log = logging.getLogger(__name__)
 
-INTERVAL_SECONDS = 5.0
+STOP_MS = 20_000  # platforms kill after 30 seconds; a request that has left gets its 12
+WATCH_SECONDS = 60.0
+SIGN_SECONDS = 10.0
+FOLDER_SECONDS = 2.0
+IDLE_MS = 100  # how long a thread waits for its next job before it looks up
 
 
 def run_once(app: App) -> int:
@@ -20,26 +34,99 @@ def run_once(app: App) -> int:
     return drain(app.engine, library=app.library, post=app.post(), clock=app.clock)
 
 
-def run_until_stopped(app: App) -> None:
+class Worker:
     """
-    Sweep until SIGTERM or SIGINT; what is under way then is finished first.
+    A worker in this process.
 
-    A database that is away for a while is waited for, and no bug of ours ends the process: the next
-    sweep tries again, and leases keep what failed from being tried at once.
+    ``hints`` reaches it, and every other worker that shares its Redis.
+
+    Args:
+        alone: it is the whole shop in one process, and applies the project folder whenever that changes.
     """
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    engine, post = app.engine, app.post()
-    settings = app.settings
-    log.info("worker.started", extra={"mode": settings.mode.value, "transport": settings.transport.value})
-    deploy.retry_blocked(engine)
-    while not stopping.is_set():
+
+    def __init__(self, app: App, stopping: threading.Event, *, alone: bool = False) -> None:
+        self._app, self._stopping, self._alone = app, stopping, alone
+        self._woken = threading.Event()
+        self._jobs = Jobs(app, stopping=stopping.is_set, done=self._woken.set)
+        self._broker = make_broker(app.settings)
+        self._queued = Queued(register(self._broker, self._jobs), otherwise=self._jobs)
+
+    @property
+    def hints(self) -> Hints:
+        return self._queued
+
+    def wake(self) -> None:
+        """Sweep at once, or stop if that is what the event says."""
+        self._woken.set()
+
+    def run(self) -> None:
+        """
+        Work until told to stop; what is under way then is finished first, at most 20 seconds long.
+
+        A database that is away for a while is waited for, and no bug of ours ends the process: the next
+        sweep tries again, and leases keep what failed from being tried at once.
+        """
+        app, settings = self._app, self._app.settings
+        app.post()  # a way out that is set up wrongly is an error now, not with the first letter
+        warn_of_eviction(settings)
+        deploy.retry_blocked(app.engine)
+        working = dramatiq.Worker(self._broker, worker_threads=settings.worker_threads, worker_timeout=IDLE_MS)
+        self._broker.emit_after("process_boot")
+        working.start()
+        log.info(
+            "worker.started",
+            extra={
+                "mode": settings.mode.value,
+                "transport": settings.transport.value,
+                "threads": settings.worker_threads,
+                "queue": "redis" if settings.redis_url else "memory",
+            },
+        )
         try:
-            drain(engine, library=app.library, post=post, clock=app.clock, stopping=stopping.is_set)
-        except FollowupError as error:
-            log.warning("worker.waiting", extra={"reason": str(error)})
-        except Exception:
-            log.exception("worker.failed")
-        stopping.wait(INTERVAL_SECONDS)
-    log.info("worker.stopped")
+            self._sweep_until_stopped()
+        finally:
+            working.stop(timeout=STOP_MS)
+            self._broker.close()
+        log.info("worker.stopped")
+
+    def _sweep_until_stopped(self) -> None:
+        chores: list[Callable[[], object]] = [
+            _Chore(self._recover, every=self._app.settings.sweep_seconds),
+            _Chore(self._show_life, every=SIGN_SECONDS),
+            _Chore(self._app.watch, every=WATCH_SECONDS),
+        ]
+        if self._alone:
+            chores.insert(0, _Chore(FolderWatch(self._app), every=FOLDER_SECONDS))
+        while not self._stopping.is_set():
+            self._woken.clear()
+            for work in (*chores, self._hand_out):
+                try:
+                    work()
+                except FollowupError as error:
+                    log.warning("worker.waiting", extra={"reason": str(error)})
+                except Exception:
+                    log.exception("worker.failed")
+            self._woken.wait(self._app.settings.sweep_seconds)
+
+    def _hand_out(self) -> None:
+        hand_out(self._app.engine, self._queued, now=self._app.clock.now(), kinds=self._queued.wanted())
+
+    def _recover(self) -> None:
+        recover(self._app.engine, post=self._app.post(), clock=self._app.clock)
+
+    def _show_life(self) -> None:
+        with writing(self._app.engine) as conn:
+            signs.seen(conn, signs.SWEEP)
+
+
+class _Chore:
+    """Something that is done every so many seconds, however often it is called."""
+
+    def __init__(self, do: Callable[[], object], *, every: float) -> None:
+        self._do, self._every, self._next = do, every, float("-inf")
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._every
+            self._do()

@@ -150,17 +150,16 @@ def test_a_worker_that_is_asked_to_stop_ends_well(
 ) -> None:
     cli("apply")
     worker = start("worker")
-    assert worker.stderr is not None
-    started = worker.stderr.readline()
+    assert worker.stdout is not None
+    started = worker.stdout.readline()
     assert '"worker.started"' in started
     assert '"mode": "test"' in started
     worker.send_signal(number)
     worker.send_signal(number)
     out, err = worker.communicate(timeout=30)
     assert worker.returncode == 0
-    assert out == ""
-    assert '"worker.stopped"' in err
-    assert "Traceback" not in err
+    assert '"worker.stopped"' in out, "platforms keep what a process says on stdout"
+    assert err == ""
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(project: Path, start: Start) -> None:

@@ -1,9 +1,16 @@
 """``status``, ``customers``, ``replies``, ``conversations``, ``workflows`` and ``why``, read aloud."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from followup.app import App
+from followup.clock import VirtualClock
+from followup.services import answers, stop
+from followup.settings import load
+from followup.store import messages
+from followup.store.engine import reading
 from tests.cli.conftest import Cli
 
 STATUS = """\
@@ -94,6 +101,30 @@ def test_a_story_as_a_document_has_utc_times(played: Path, cli: Cli) -> None:
     assert record["waiting_since"] == "2026-03-04T12:00:00Z"
     assert [one["at"] for one in record["timeline"]][:2] == ["2026-02-28T10:00:00Z", "2026-03-03T09:00:00Z"]
     assert record["timeline"][3]["text"] == "The lid is cracked, and I wanted it for Sunday.\n\nBo"
+
+
+def test_links_that_were_opened_and_not_confirmed_are_told(played: Path, cli: Cli) -> None:
+    app = App(load(), clock=VirtualClock(datetime(2026, 3, 6, 9, tzinfo=UTC)))
+    with reading(app.engine) as conn:
+        tokens = {one.email: one.token for one in messages.accepted_letters(conn, at=None) if one.letter == "arrived"}
+    for second, choice in enumerate(["good", "broken", None]):
+        clock = VirtualClock(datetime(2026, 3, 5, 9, 0, second, tzinfo=UTC))
+        if choice is None:
+            stop.visit(app.engine, tokens["bo@example.com"], clock=clock)
+        else:
+            answers.visit(app.engine, tokens["bo@example.com"], choice, clock=clock)
+            answers.visit(app.engine, tokens["ana@example.com"], choice, clock=clock)
+    answers.visit(app.engine, tokens["bo@example.com"], "broken", clock=app.clock)
+    app.close()
+
+    assert cli("customers", "show", "bo@example.com").out == BO + (
+        "Thu 05 Mar 2026 10:00 +01:00  opened        3 links within 2 s: a mail scanner, ignored\n"
+        "Fri 06 Mar 2026 10:00 +01:00  clicked       “Something is broken”, not confirmed\n"
+    )
+    assert cli("customers", "show", "bo@example.com", "--json").document["unconfirmed"] == [
+        {"at": "2026-03-06T09:00:00Z", "question": "Is everything in one piece?", "clicked": "Something is broken"}
+    ]
+    assert cli("customers", "show", "ana@example.com").out == ANA, "she had answered"
 
 
 def test_why_a_letter_came_or_did_not(played: Path, cli: Cli) -> None:

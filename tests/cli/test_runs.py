@@ -146,11 +146,3 @@ def test_closing_a_conversation_lets_held_letters_go_on(played: Path, cli: Cli) 
 def test_nothing_to_trigger_is_said(live: Path, cli: Cli) -> None:
     ran = cli("trigger", "after-arrival", "--since", "2126-01-01")
     assert ran.out == "Nothing to enroll: the trigger of after-arrival has not happened since then.\n"
-
-
-def test_letters_are_not_sent_by_a_way_that_does_not_exist_yet(
-    live: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FOLLOWUP_TRANSPORT", "smtp")
-    ran = cli("worker", "--once", code=1)
-    assert ran.err.startswith("error: FOLLOWUP_TRANSPORT=smtp is not supported by this version yet\n")

@@ -102,3 +102,36 @@ def test_finding_new_mail_takes_its_partial_index(engine: Engine) -> None:
         assert "ix_inbound_mail_new" in plan_of(conn, lambda: inbound_mail.lease_new(conn, seconds=60, limit=9))
     with writing(engine) as conn:
         assert rows_of(conn, inbound_mail.inbound_mail) == 0
+
+
+def test_a_providers_post_is_kept_with_what_kind_it_is(engine: Engine) -> None:
+    with writing(engine) as conn:
+        key, _ = inbound_mail.add(conn, b"--x", channel="sendgrid", now=at(1), content_type="multipart/form-data")
+        assert inbound_mail.load(conn, key).content_type == "multipart/form-data"
+        assert inbound_mail.load(conn, a_mail(conn)).content_type is None
+
+
+def test_what_is_kept_aside_is_not_leased_and_can_be_counted(engine: Engine) -> None:
+    with writing(engine) as conn:
+        for hour in range(4):
+            key, _ = inbound_mail.add(conn, f"{hour}".encode(), channel="sendgrid", now=at(hour), trouble="not signed")
+            assert inbound_mail.state_of(conn, key) == (InboundState.FAILED, "not signed")
+            assert not inbound_mail.lock_new(conn, key)
+        inbound_mail.finish(conn, a_mail(conn), InboundState.FAILED, error="another reason")
+        assert inbound_mail.lease_new(conn, seconds=60, limit=9) == []
+        assert inbound_mail.count_failed(conn, ["not signed"], since=at(1)) == 2
+        assert inbound_mail.count_failed(conn, ["not signed", "another reason"], since=at(-1)) == 5
+
+
+@pytest.mark.parametrize("state", InboundState)
+def test_only_what_is_on_nobodys_record_is_worked_on_again(engine: Engine, state: InboundState) -> None:
+    with writing(engine) as conn:
+        key = a_mail(conn)
+        if state is not InboundState.RECEIVED:
+            inbound_mail.finish(conn, key, state, error="why")
+        again = state in (InboundState.FAILED, InboundState.UNMATCHED)
+        assert not inbound_mail.reopen(conn, key, errors=["another reason"])
+        assert inbound_mail.reopen(conn, key, errors=["why"]) is again
+        assert inbound_mail.reopen(conn, key) is False
+        assert inbound_mail.find_state(conn, key) == (InboundState.RECEIVED if again else state)
+        assert inbound_mail.find_state(conn, key + 1) is None

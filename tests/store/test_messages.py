@@ -184,9 +184,17 @@ def test_due_messages_are_read_by_priority_then_by_age(engine: Engine) -> None:
         ordered = [(1, -2), (1, -1), (0, -3), (0, 0)]
         keys = [a_message(conn, priority=priority, due_at=at(hour)) for priority, hour in reversed(ordered)]
         later, held = a_message(conn, due_at=at(1)), a_message(conn, MessageState.CLAIMED)
-        a_message(conn, due_at=at(-9))
-        found = messages.due(conn, [*keys, later, held], now=START)
+        found = messages.due_beside(conn, [*keys, later, held], now=START)
     assert [(message.priority, message.due_at) for message in found] == [(p, at(hour)) for p, hour in ordered]
+
+
+def test_whoever_has_one_due_message_of_a_customer_sees_the_others_too(engine: Engine) -> None:
+    with writing(engine) as conn:
+        named, beside = a_message(conn, due_at=at(-1)), a_message(conn, due_at=at(-2))
+        a_message(conn, due_at=at(1))
+        sent = a_message(conn, MessageState.ACCEPTED)
+        assert [message.id for message in messages.due_beside(conn, [named], now=START)] == [beside, named]
+        assert messages.due_beside(conn, [sent], now=START) == [], "nothing of theirs was named that is due"
 
 
 def test_a_claim_counts_attempts_and_takes_due_messages_only(engine: Engine) -> None:

@@ -98,4 +98,12 @@ def upgrade() -> None:
             "content_type", sa.Text(), nullable=True, comment="of a provider's post; NULL: raw is the mail itself"
         ),
     )
+    op.create_index(
+        "ix_inbound_mail_failed",
+        "inbound_mail",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'failed'"),
+        sqlite_where=sa.text("state = 'failed'"),
+    )
     op.drop_column("answers", "provisional")

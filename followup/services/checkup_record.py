@@ -1,0 +1,118 @@
+"""The check-up of what only the database knows: what runs, what stands still, what went wrong."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from followup.authoring.bundle import Bundle, BundleError, load
+from followup.core.message import HaltScope
+from followup.services.checkup import Away, Finding, Grade, Setup, is_reserved
+from followup.services.library import Library
+from followup.services.watch import span
+from followup.store import halts, pulse, signs
+
+SWEEP_LATE = timedelta(minutes=2)
+PUBLIC_MAILBOXES = frozenset({"gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com"})
+
+
+def bundle_findings(conn: Connection, files: Callable[[], Mapping[str, str]], *, library: Library) -> Iterator[Finding]:
+    """
+    Check that something was applied and that it is what the folder holds.
+
+    Args:
+        files: reads the folder; raises `Away` when there is none.
+    """
+    running, what = library.find_newest(conn), "workflows"
+    try:
+        folder = load(files())
+    except Away as error:
+        if running is None:
+            yield Finding(Grade.FAIL, what, f"none were applied, and {error}", "followup init makes a project")
+        else:
+            yield Finding(Grade.WARN, what, f"bundle {running.hash[:12]} runs; {error}", "set FOLLOWUP_PROJECT")
+        return
+    except BundleError as error:
+        first = error.diagnostics[0]
+        text = f"the folder has {_problems(len(error.diagnostics))}, the first in {first.path}:{first.line}"
+        yield Finding(Grade.FAIL, what, text, "followup apply --dry-run shows them")
+        return
+    if running is None:
+        yield Finding(Grade.FAIL, what, "none were applied yet", "followup apply")
+    elif running.hash != folder.hash:
+        yield Finding(Grade.WARN, what, "the folder differs from what runs", "followup apply")
+    else:
+        yield Finding(Grade.OK, what, f"bundle {running.hash[:12]} runs, the same as in the folder")
+
+
+def _problems(number: int) -> str:
+    return "1 error" if number == 1 else f"{number} errors"
+
+
+def record_findings(conn: Connection, setup: Setup, *, library: Library, now: datetime) -> Iterator[Finding]:
+    """Check what stands still, whether a worker lives, what went wrong with letters, and who writes them."""
+    yield from _halts(conn, setup, now)
+    yield _sweep(setup, signs.ages(conn).get(signs.SWEEP))
+    yield from _letters(conn)
+    yield from _people(setup, library.find_newest(conn))
+
+
+def _sweep(setup: Setup, age: timedelta | None) -> Finding:
+    grade, start = setup.at_least(Grade.FAIL), "start followup worker, and keep it running"
+    if age is None:
+        return Finding(grade, "worker", "none has run yet", start)
+    if age > SWEEP_LATE:
+        return Finding(grade, "worker", f"the last one looked for work {span(age)} ago", start)
+    return Finding(Grade.OK, "worker", f"looked for work {span(age)} ago")
+
+
+def _halts(conn: Connection, setup: Setup, now: datetime) -> Iterator[Finding]:
+    standing = halts.current(conn)
+    if halt := standing.get(HaltScope.ALL):
+        since = f"all letters are halted for {span(now - halt.since)}: {halt.reason}"
+        yield Finding(Grade.WARN, "halted", since, "followup unhalt lets them go on")
+    if halt := standing.get(HaltScope.SENDER):
+        yield Finding(
+            setup.at_least(Grade.FAIL),
+            "sender",
+            f"the provider has refused us for {span(now - halt.since)}: {halt.reason}",
+            "correct that, then restart the worker or run followup apply",
+        )
+
+
+def _letters(conn: Connection) -> Iterator[Finding]:
+    blocked, reason = pulse.first_blocked(conn)
+    unknown = pulse.count_unknown(conn)
+    if blocked:
+        yield Finding(
+            Grade.WARN, "letters", f"{blocked:,} blocked; the first: {reason}", "correct that, then followup apply"
+        )
+    if unknown:
+        yield Finding(
+            Grade.WARN,
+            "letters",
+            f"{unknown:,} left without an answer from the provider; none is sent again by itself",
+            "look for them in the provider's activity feed",
+        )
+    if not blocked and not unknown:
+        yield Finding(Grade.OK, "letters", "none is blocked, none of unknown fate")
+
+
+def _people(setup: Setup, bundle: Bundle | None) -> Iterator[Finding]:
+    if bundle is None:
+        return
+    domains = sorted({person.email.rpartition("@")[2].lower() for person in bundle.people.values()})
+    for domain in domains:
+        if is_reserved(domain):
+            text = f"people.yaml still has addresses of {domain}, where nobody reads"
+            yield Finding(
+                setup.at_least(Grade.FAIL), "sender domain", text, "name the people of your shop, then followup apply"
+            )
+        elif domain in PUBLIC_MAILBOXES:
+            text = f"nobody but its owner can authenticate {domain}; letters from it land in spam"
+            yield Finding(setup.at_least(Grade.FAIL), "sender domain", text, "use addresses of a domain of your own")
+        elif setup.transport != "outbox":
+            check = f"`dig +short TXT _dmarc.{domain}` prints v=DMARC1…"
+            yield Finding(
+                Grade.OK, "sender domain", f"{domain}; see that it is authenticated at the provider, and that {check}"
+            )

@@ -1,0 +1,193 @@
+"""Noticing what is wrong and saying so: once when it begins, once a day while it lasts, once when it is over."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from followup.clock import Clock
+from followup.core.message import HaltScope
+from followup.errors import FollowupError
+from followup.mail.http import post_json
+from followup.store import alerts, enrollments, halts, messages, pulse, signs
+from followup.store.engine import reading, writing
+
+log = logging.getLogger(__name__)
+
+SWEEP_SILENT = timedelta(minutes=2)
+NEVER_SWEPT = timedelta(minutes=5)
+UNREAD = timedelta(minutes=15)
+EVENTS_EXPECTED = timedelta(hours=1)  # the provider reports a letter within minutes
+EVENTS_LOOK_BACK = timedelta(hours=24)
+REPEAT = timedelta(hours=24)
+TELL_SECONDS = 5
+LEASE = timedelta(minutes=2)  # whoever died while telling is told for after this long
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something an operator has to know: ``key`` names it for good, ``text`` says what it is and what to do."""
+
+    key: str
+    text: str
+
+
+Tell = Callable[[Trouble, bool], bool]  # (trouble, True: it is there, False: it is over) -> whether it arrived
+
+
+def conditions(conn: Connection, *, now: datetime, expects_events: bool) -> list[Trouble]:
+    """
+    Return what is wrong at *now* (business time).
+
+    Args:
+        expects_events: letters go through a provider that reports what became of them.
+    """
+    found = [*_letters(conn), *_sweep(conn, now), *_mail(conn, now)]
+    return [*found, *_events(conn, now)] if expects_events else found
+
+
+def _letters(conn: Connection) -> Iterator[Trouble]:
+    if halt := halts.current(conn).get(HaltScope.SENDER):
+        yield Trouble(
+            "sender",
+            f"No letters leave: the mail provider refuses us ({halt.reason}). Correct its settings; sending is tried"
+            " again at the next start of a worker and with followup apply.",
+        )
+    blocked, reason = pulse.first_blocked(conn)
+    if blocked:
+        yield Trouble(
+            "blocked",
+            f"{_letters_are(blocked)} blocked. The first one: {reason or 'no reason given'}. Correct the letter or the"
+            " setting; they are tried again with followup apply and at the next start of a worker.",
+        )
+    if unknown := pulse.count_unknown(conn):
+        yield Trouble(
+            "unknown",
+            f"{_letters_are(unknown)} of unknown fate: the request left and no answer came. They are not sent again"
+            " by themselves. Look for them in the provider's activity feed; an event or a reply settles each.",
+        )
+
+
+def _letters_are(number: int) -> str:
+    return "1 letter is" if number == 1 else f"{number:,} letters are"
+
+
+def _sweep(conn: Connection, now: datetime) -> Iterator[Trouble]:
+    due = [enrollments.next_wake(conn), messages.next_due(conn), pulse.oldest_unread(conn)]
+    oldest = min((moment for moment in due if moment is not None), default=None)
+    if oldest is None or oldest > now:
+        return
+    age = signs.ages(conn).get(signs.SWEEP)
+    if age is None and now - oldest > NEVER_SWEPT:
+        yield Trouble("sweep", "Something is due and no worker has ever run. Start one: followup worker.")
+    elif age is not None and age > SWEEP_SILENT:
+        yield Trouble(
+            "sweep",
+            f"Something is due and no worker has looked for {span(age)}. Start followup worker, or read its log.",
+        )
+
+
+def _mail(conn: Connection, now: datetime) -> Iterator[Trouble]:
+    oldest = pulse.oldest_unread(conn)
+    if oldest is not None and now - oldest > UNREAD:
+        yield Trouble(
+            "inbound",
+            f"A customer's mail has been unread for {span(now - oldest)}. Workers read mail: see whether one runs, and"
+            " its log.",
+        )
+
+
+def _events(conn: Connection, now: datetime) -> Iterator[Trouble]:
+    accepted = pulse.last_accepted_between(conn, now - EVENTS_LOOK_BACK, now - EVENTS_EXPECTED)
+    event = pulse.last_event(conn)
+    if accepted is not None and (event is None or event < accepted):
+        yield Trouble(
+            "events",
+            "Letters left and the mail provider has reported nothing about them for more than an hour. Check the"
+            " event webhook at the provider: its address, that it is switched on, and its public key in"
+            " FOLLOWUP_SENDGRID_EVENT_KEYS.",
+        )
+
+
+def span(age: timedelta) -> str:
+    """Return how long that is, in the unit people would use."""
+    seconds = max(int(age.total_seconds()), 0)
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size * (2 if size > 60 else 1):
+            number = seconds // size
+            return f"{number} {unit}{'' if number == 1 else 's'}"
+    return "0 seconds"
+
+
+def watch(engine: Engine, *, clock: Clock, expects_events: bool, tell: Tell) -> None:
+    """
+    Look once at everything that can be wrong, log it, and have it told.
+
+    Any number of processes may watch: each alert is told by one of them. What could not be told is tried
+    again the next time somebody looks; after the first that fails the others wait for that as well.
+    """
+    with reading(engine) as conn:
+        troubles = {one.key: one for one in conditions(conn, now=clock.now(), expects_events=expects_events)}
+    with writing(engine) as conn:
+        new = alerts.raise_(conn, {key: one.text for key, one in troubles.items()})
+        claimed = alerts.claim(conn, troubles, every=REPEAT, lease=LEASE)
+        over = alerts.clear(conn, except_=troubles)
+    works = True
+    for claim in claimed:
+        trouble = troubles[claim.key]
+        if claim.key in new or claim.before is not None:
+            log.error("alert.raised", extra={"alert": trouble.key, "text": trouble.text})
+        works = works and tell(trouble, True)
+        with writing(engine) as conn:
+            (alerts.told if works else alerts.give_back)(conn, claim)
+    for alert in over:
+        works = _tell_over(engine, alert, tell=tell, works=works)
+
+
+def _tell_over(engine: Engine, alert: alerts.Alert, *, tell: Tell, works: bool) -> bool:
+    """Say that *alert* is over to whoever heard of it; return whether telling still works."""
+    if alert.told_at is None:
+        log.info("alert.resolved", extra={"alert": alert.key})
+        return works
+    works = works and tell(Trouble(alert.key, alert.text), False)
+    if works:
+        log.info("alert.resolved", extra={"alert": alert.key})
+    else:
+        with writing(engine) as conn:
+            alerts.put_back(conn, alert)
+    return works
+
+
+def tell_by_post(url: str, *, mode: str, clock: Clock, timeout_seconds: float = TELL_SECONDS) -> Tell:
+    """
+    Return a way of telling that posts JSON to *url*; any answer of the 200s counts as heard.
+
+    ``text`` goes by the name that chat webhooks read, so that one of those can be given as it is.
+    """
+
+    def tell(trouble: Trouble, raised: bool) -> bool:
+        payload = {
+            "key": trouble.key,
+            "state": "raised" if raised else "resolved",
+            "text": trouble.text if raised else f"Over: {trouble.text}",
+            "mode": mode,
+            "at": clock.now().isoformat().replace("+00:00", "Z"),
+        }
+        try:
+            status, _ = post_json(url, payload, timeout_seconds=timeout_seconds)
+        except FollowupError as error:
+            log.warning("alert.not_told", extra={"alert": trouble.key, "reason": str(error)})
+            return False
+        if not 200 <= status < 300:
+            log.warning("alert.not_told", extra={"alert": trouble.key, "status": status})
+            return False
+        return True
+
+    return tell
+
+
+def only_log(_trouble: Trouble, _raised: bool) -> bool:
+    """Tell nobody: the log has it already."""
+    return True

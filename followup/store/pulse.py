@@ -1,0 +1,49 @@
+"""What an operator watches: numbers and moments across tables, one query each."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, literal_column, select
+
+from followup.core.message import MessageState
+from followup.store.schema import conversations, inbound_mail, messages, provider_events
+
+
+def oldest_unread(conn: Connection) -> datetime | None:
+    """Return when the oldest mail came that nobody has read yet (business time)."""
+    new = inbound_mail.c.state == literal_column("'received'")  # as the partial index has it
+    oldest: datetime | None = conn.scalar(select(func.min(inbound_mail.c.received_at)).where(new))
+    return oldest
+
+
+def last_accepted_between(conn: Connection, earliest: datetime, latest: datetime) -> datetime | None:
+    """Return when the provider took the last of the letters it took in that span; both ends count."""
+    within = messages.c.accepted_at.between(earliest, latest)
+    last: datetime | None = conn.scalar(select(func.max(messages.c.accepted_at)).where(within))
+    return last
+
+
+def last_event(conn: Connection) -> datetime | None:
+    """Return when the provider last reported anything (business time)."""
+    last: datetime | None = conn.scalar(select(func.max(provider_events.c.received_at)))
+    return last
+
+
+def longest_wait_since(conn: Connection) -> datetime | None:
+    """Return since when the customer waits who has waited longest for an answer from us."""
+    since = conversations.c.waiting_since
+    longest: datetime | None = conn.scalar(select(func.min(since)).where(conversations.c.closed_at.is_(None)))
+    return longest
+
+
+def first_blocked(conn: Connection) -> tuple[int, str]:
+    """Return how many letters are blocked, and why the first of them is."""
+    blocked = messages.c.state == literal_column("'blocked'")
+    number = conn.scalar(select(func.count()).select_from(messages).where(blocked)) or 0
+    reason = conn.scalar(select(messages.c.reason).where(blocked).order_by(messages.c.id).limit(1))
+    return number, reason or ""
+
+
+def count_unknown(conn: Connection) -> int:
+    """Return how many letters may have left without an answer from the provider."""
+    unknown = messages.c.state == MessageState.UNKNOWN.value
+    return conn.scalar(select(func.count()).select_from(messages).where(unknown)) or 0

@@ -1,0 +1,73 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import IntegrityError
+
+from followup.core.message import HaltScope
+from followup.store import halts, signs
+from followup.store.engine import reading, writing
+from followup.store.halts import Halt
+from followup.store.schema import halts as halts_table
+from followup.store.schema import signs_of_life
+from followup.store.types import real_now
+from tests.store.make import at
+
+
+def test_a_sign_of_life_is_dated_by_the_database(engine: Engine) -> None:
+    with writing(engine) as conn:
+        assert signs.last_seen(conn) == {}
+        signs.seen(conn, signs.SWEEP)
+        seen, now = signs.last_seen(conn)[signs.SWEEP], conn.scalar(select(real_now()))
+    assert now is not None
+    assert timedelta() <= now - seen < timedelta(seconds=30)
+
+
+def test_the_last_sign_is_the_one_that_counts(engine: Engine) -> None:
+    with writing(engine) as conn:
+        for what in (signs.SWEEP, signs.EVENTS, signs.INBOUND):
+            signs.seen(conn, what)
+        conn.execute(update(signs_of_life).values(seen_at=datetime(2020, 1, 1, tzinfo=UTC)))
+        signs.seen(conn, signs.EVENTS)
+        seen = signs.last_seen(conn)
+    assert list(seen) == ["events", "inbound", "sweep"]
+    assert seen["sweep"] == datetime(2020, 1, 1, tzinfo=UTC) < seen["events"]
+
+
+def test_ages_are_measured_by_the_clock_that_dated_the_signs(engine: Engine) -> None:
+    with writing(engine) as conn:
+        assert signs.ages(conn) == {}
+        signs.seen(conn, signs.SWEEP)
+        conn.execute(update(signs_of_life).values(seen_at=real_now(-90)))
+        signs.seen(conn, signs.INBOUND)
+    with reading(engine) as conn:
+        ages = signs.ages(conn)
+    assert timedelta(seconds=89) < ages["sweep"] < timedelta(seconds=150)
+    assert timedelta() <= ages["inbound"] < timedelta(seconds=30)
+
+
+def test_a_sign_from_a_clock_that_was_set_back_is_no_age_below_zero(engine: Engine) -> None:
+    with writing(engine) as conn:
+        signs.seen(conn, signs.SWEEP)
+        conn.execute(update(signs_of_life).values(seen_at=real_now(3600)))
+        assert signs.ages(conn) == {"sweep": timedelta()}
+
+
+def test_the_first_reason_to_halt_stands_until_it_is_lifted(engine: Engine) -> None:
+    with writing(engine) as conn:
+        assert halts.current(conn) == {}
+        assert halts.halt(conn, HaltScope.ALL, reason="wrong price", now=at(0))
+        assert not halts.halt(conn, HaltScope.ALL, reason="another", now=at(1))
+        assert halts.halt(conn, HaltScope.SENDER, reason="401", now=at(2))
+        assert halts.current(conn) == {
+            HaltScope.ALL: Halt("wrong price", at(0)),
+            HaltScope.SENDER: Halt("401", at(2)),
+        }
+        assert halts.lift(conn, HaltScope.ALL)
+        assert not halts.lift(conn, HaltScope.ALL)
+        assert set(halts.current(conn)) == {HaltScope.SENDER}
+
+
+def test_the_database_knows_no_other_scope(engine: Engine) -> None:
+    with pytest.raises(IntegrityError), writing(engine) as conn:
+        conn.execute(halts_table.insert(), [{"scope": "some", "reason": "x", "since": at(0)}])
