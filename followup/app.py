@@ -15,7 +15,7 @@ from followup.mail.smtp import Smtp
 from followup.mail.transport import Transport
 from followup.services.deliver import Post
 from followup.services.library import Library
-from followup.services.watch import Trouble, watch
+from followup.services.watch import Tell, only_log, tell_by_post, watch
 from followup.settings import Mode, Settings, TransportKind
 from followup.store import upgrade
 from followup.store.engine import make_engine, reading
@@ -76,6 +76,8 @@ class App:
         """Close what connections there are; the last one to a SQLite file folds its log into it."""
         if "_engine" in self.__dict__:
             self._engine.dispose()
+        if isinstance(provider := self.__dict__.get("_provider"), SendGrid):
+            provider.close()
 
     @cached_property
     def transport(self) -> Transport:
@@ -86,12 +88,13 @@ class App:
             ConfigurationError: what the configured one needs is not set.
         """
         outbox = Outbox(self.settings.outbox_folder, self.clock)
-        provider = self._provider() or outbox
+        provider = self._provider or outbox
         if self.settings.mode is Mode.LIVE or provider is outbox:
             return provider
         inbox = self.settings.test_inbox
         return OnlyTo(provider, allowed=self.settings.test_allow, inbox=inbox, outbox=outbox)
 
+    @cached_property
     def _provider(self) -> Transport | None:
         """Return the transport that reaches people, if one is configured."""
         settings = self.settings
@@ -143,9 +146,12 @@ class App:
             tell=self._tell,
         )
 
-    def _tell(self, trouble: Trouble, raised: bool) -> bool:
-        """Post an alert to the configured place, if there is one; return whether it arrived."""
-        return True
+    @cached_property
+    def _tell(self) -> Tell:
+        """Return how an alert reaches the configured place; without one, the log is all."""
+        if self.settings.alert_url is None:
+            return only_log
+        return tell_by_post(self.settings.alert_url.get_secret_value(), mode=self.settings.mode.value, clock=self.clock)
 
     @property
     def identity(self) -> MailIdentity:

@@ -21,7 +21,11 @@ def status_command(as_json: bool) -> None:
         output.document(asdict(status))
         return
     story.tell_status(status)
-    output.tell(f"{app.settings.mode.value} mode, {app.settings.transport.value} transport")
+    output.tell(app.whereto)
+    if "all" in status.halted:
+        output.tell(f"HALTED, no letter leaves: {status.halted['all']} (followup unhalt)")
+    if "sender" in status.halted:
+        output.tell(f"No letter leaves, the provider refuses us: {status.halted['sender']} (followup doctor)")
     if status.waiting_for_us:
         output.hint("followup conversations list", "who waits for us")
     if unmatched := report.count_unmatched(app.engine):

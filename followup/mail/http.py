@@ -373,4 +373,5 @@ def shown(url: str) -> str:
         raise ConfigurationError(
             "the URL to post to is not one of http or https", hint="Such as https://host.example/path"
         )
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
+    place = f"[{host}]" if ":" in host else host  # IPv6
+    return f"{parts.scheme}://{place}{f':{port}' if port else ''}"

@@ -280,6 +280,10 @@ def check(api_key: str, *, url: str = URL, timeout_seconds: float = 10) -> Check
         return Check(
             "SendGrid does not know the API key (401)", "Set SENDGRID_API_KEY; a key of the EU region needs its URL"
         )
+    if status == 403:
+        return Check(
+            "SendGrid refuses the API key (403)", "Look at IP Access Management and at the account in SendGrid"
+        )
     scopes = said.get("scopes") if status == 200 and isinstance(said, dict) else None
     if not isinstance(scopes, list):
         return Check(f"{shown(url)} answered {status}, which is not SendGrid's way", "Look at FOLLOWUP_SENDGRID_URL")

@@ -82,9 +82,7 @@ def answer(
     )
 
 
-def prove_accepted(
-    conn: Connection, message: StoredMessage, now: datetime, *, provider_id: str | None = None
-) -> None:
+def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, provider_id: str | None = None) -> None:
     """Whoever answers a letter has got it, and who reports on one took it, whatever we knew of it."""
     if message.state not in UNSETTLED or message.sending_at is None:
         return

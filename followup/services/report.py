@@ -22,6 +22,7 @@ from followup.store import (
     decisions,
     enrollments,
     events,
+    halts,
     inbound_mail,
     messages,
     orders,
@@ -39,7 +40,11 @@ from followup.store.replies import ListedReply
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The numbers, by state; ``waiting_for_us`` counts customers who wait for an answer."""
+    """
+    The numbers, by state; ``waiting_for_us`` counts customers who wait for an answer.
+
+    ``halted`` has the reason for each thing that stands still: ``all`` letters, or the ``sender``.
+    """
 
     customers: int
     orders: int
@@ -47,6 +52,7 @@ class Status:
     messages: Mapping[str, int]
     replies: Mapping[str, int]
     waiting_for_us: int
+    halted: Mapping[str, str]
 
 
 def status(engine: Engine) -> Status:
@@ -59,6 +65,7 @@ def status(engine: Engine) -> Status:
             messages.count_by_state(conn),
             replies.count_by_kind(conn),
             conversations.count_waiting(conn),
+            {scope.value: halt.reason for scope, halt in halts.current(conn).items()},
         )
 
 

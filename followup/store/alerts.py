@@ -59,7 +59,7 @@ def claim(conn: Connection, keys: Collection[str], *, every: timedelta, lease: t
     provisional = real_now(round(lease.total_seconds()) - every_seconds)
     claimed = []
     for row in list(conn.execute(wanted)):
-        ours = update(alerts).where(alerts.c.key == row.key).values(told_at=provisional)
+        ours = update(alerts).where(alerts.c.key == row.key, _told_at(row.told_at)).values(told_at=provisional)
         until = conn.scalar(ours.returning(alerts.c.told_at))
         if until is not None:  # else another process was faster
             claimed.append(Claimed(row.key, row.told_at, until))

@@ -33,7 +33,8 @@ def make_broker(settings: Settings) -> Broker:
     Raises:
         ConfigurationError: ``REDIS_URL`` is no URL of a Redis server.
     """
-    middleware: list[Middleware] = [Retries(max_retries=0)]  # the others would limit time by exceptions, or keep results
+    # the others would limit time by exceptions, or keep results
+    middleware: list[Middleware] = [Retries(max_retries=0)]
     if settings.redis_url is None:
         return StubBroker(middleware=middleware)
     return RedisBroker(  # type: ignore[no-untyped-call]

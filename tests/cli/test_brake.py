@@ -47,6 +47,7 @@ def test_a_release_with_errors_touches_nothing(project: Path, cli: Cli) -> None:
 def test_everything_is_halted_and_released(shop: Path, cli: Cli) -> None:
     assert cli("halt", "--reason", "wrong prices").out == "Halted: no letter leaves from now on.\n"
     assert cli("halt").out == "Everything is halted already.\n"
+    assert "HALTED, no letter leaves: wrong prices (followup unhalt)\n" in cli("status").err
     assert cli("unhalt").out == "Letters leave again; 0 held letters go on.\n"
     assert cli("unhalt").out == "Nothing is halted.\n"
 

@@ -80,7 +80,7 @@ def played(database_url: str, played: Path, cli: Cli, monkeypatch: pytest.Monkey
 def test_the_numbers(played: Path, cli: Cli) -> None:
     ran = cli("status")
     assert ran.out == STATUS
-    assert ran.err.startswith("test mode, outbox transport\n")
+    assert ran.err.startswith("test mode: letters are written to outbox, none is sent\n")
     assert cli("status", "--json").document == {
         "customers": 3,
         "orders": 3,
@@ -88,6 +88,7 @@ def test_the_numbers(played: Path, cli: Cli) -> None:
         "messages": {"accepted": 3, "held": 1},
         "replies": {"human": 1},
         "waiting_for_us": 1,
+        "halted": {},
     }
 
 

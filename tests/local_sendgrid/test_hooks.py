@@ -34,7 +34,7 @@ def hook():
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/hook", came
         server.shutdown()
@@ -124,7 +124,7 @@ def test_an_answer_is_posted_whole():
     mail = an_answer()
     form = opened(*inbound_form(mail, "r+token@reply.lumen.example", "zoe@customer.example"))
 
-    assert form["email"].encode() == mail
+    assert form["email"].encode("latin-1") == mail  # starlette's way with a field that is not UTF-8
     assert json.loads(form["envelope"]) == {"to": ["r+token@reply.lumen.example"], "from": "zoe@customer.example"}
     assert form["subject"] == "Re: Grüße"
 

@@ -107,7 +107,8 @@ def test_a_crash_half_way_leaves_no_letter_under_its_name(tmp_path, outbox):
         from followup.clock import VirtualClock
         from followup.mail.outbox import Outbox
         os.fsync = lambda handle: os._exit(9)
-        list(Outbox(Path(sys.argv[2]), VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))).send([a_mail()], begin_by=float("inf")))
+        outbox = Outbox(Path(sys.argv[2]), VirtualClock(datetime(2026, 1, 1, tzinfo=UTC)))
+        list(outbox.send([a_mail()], begin_by=float("inf")))
         """
     )
     root = Path(__file__).parents[2]

@@ -73,6 +73,14 @@ def test_where_it_was_delivered_outranks_what_its_headers_say(world: World) -> N
     assert [addresses[row.customer_id] for row in world.rows("replies")] == ["bo@example.com"]
 
 
+def test_an_address_that_stops_in_the_headers_alone_stops_nobody(world: World) -> None:
+    world.take_in(a_purchase("T-1"), a_purchase("T-2", email="bo@example.com"))
+    world.go_to(MONDAY + timedelta(days=2))
+    anas, bos = sorted(world.letters(), key=lambda letter: letter["To"])
+    read(world, a_raw_post(stop_mail(anas), bos["Reply-To"].addresses[0].addr_spec))
+    assert world.rows("suppressions") == []
+
+
 def test_a_mail_delivered_to_the_address_that_stops_is_a_wish_to_stop(asked: World) -> None:
     letter = asked.letters()[0]
     stop = letter["List-Unsubscribe"].split("mailto:")[1].split("?")[0]

@@ -80,18 +80,21 @@ def test_a_halt_stops_what_is_claimed_and_has_not_begun(shop: World) -> None:
     shop.take_in(a_purchase())
     write_but_do_not_send(shop)
 
-    def halting() -> bool:
-        halt(shop.engine, "now", clock=shop.clock)
-        return False
+    asked = iter(("before the claim", "after the claim"))
 
-    calls = iter([lambda: False, halting])
+    def stopping() -> bool:
+        when = next(asked, None)
+        if when == "after the claim":
+            halt(shop.engine, "now", clock=shop.clock)
+        return when is None
+
     deliver(
         shop.engine,
         letter_ids(shop),
         library=shop.library,
         post=shop.post,
         clock=shop.clock,
-        stopping=lambda: next(calls, lambda: True)(),
+        stopping=stopping,
     )
     assert shop.letters() == []
     assert shop.states() == ["due"]

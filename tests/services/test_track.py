@@ -154,6 +154,33 @@ class TestEvidence:
         assert (message.state, message.outcome, message.provider_id) == ("accepted", "bounced", "aBc-1_x")
         assert timeline(asked).count("message.accepted") == 1
 
+    def test_events_and_answers_that_come_at_once_do_not_lock_each_other_out(self, world: World) -> None:
+        world.take_in(*(a_purchase(f"T-{n}", email=f"c{n}@example.com") for n in range(24)))
+        world.go_to(MONDAY + timedelta(days=2))
+        with writing(world.engine) as conn:
+            conn.execute(update(table).values(state="sending", accepted_at=None, outcome=None, provider_id=None))
+        letters = world.rows("messages")
+        world.clock.move_to(MONDAY + timedelta(days=2, hours=3))
+        addresses = {row.id: row.address for row in world.rows("customers")}
+        bounces = [
+            an_event(world, "bounce", **BOUNCE, fu_token=one.token, email=addresses[one.customer_id])
+            | {"sg_event_id": one.token}
+            for one in letters
+        ]
+        ids = post(world, *bounces)
+
+        def settle_all(_: int) -> None:
+            tokens = {one.id: one.token for one in reversed(letters)}
+            settle(world.engine, tokens, dict.fromkeys(tokens.values(), Accepted("aBc-1_x")), clock=world.clock)
+
+        with ThreadPoolExecutor(4) as threads:
+            tracked = [threads.submit(apply, world, some) for some in (ids, ids[::-1], ids[::2])]
+            list(threads.map(settle_all, range(3)))
+        assert sum(one.result() for one in tracked) == len(ids)
+        assert timeline(world).count("message.accepted") == len(letters)
+        ends = {(row.state, row.outcome, row.provider_id) for row in world.rows("messages")}
+        assert ends == {("accepted", "bounced", "aBc-1_x")}
+
 
 class TestStopping:
     @pytest.mark.parametrize(

