@@ -141,6 +141,7 @@ def _free_leases(conn: Connection) -> None:
     enrollments.free_leases(conn)
     messages.free_leases(conn)
     inbound_mail.free_leases(conn)
+    provider_events.free_leases(conn)
 
 
 def _expire_blocked(conn: Connection, now: datetime) -> int:

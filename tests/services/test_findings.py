@@ -161,7 +161,7 @@ def test_a_letter_mended_while_it_was_being_written_is_written_again(engine: Eng
     world.take_in(a_purchase(first_name=None))
     wave = claimed(world)
     world.apply()  # somebody mends it while the worker still has the old letter in its hands
-    deliver._send(engine, wave, post=world.post, clock=world.clock)
+    deliver._send(engine, wave, post=world.post, clock=world.clock, stopping=lambda: False)
     assert world.states() == ["due"]
     world.drain()
     assert world.states() == ["accepted"]
@@ -187,7 +187,7 @@ def test_a_letter_claimed_anew_by_somebody_else_is_not_sent_by_the_first(engine:
     wave = claimed(world, lease_seconds=0)
     with engine.begin() as conn:  # its lease ended, and another worker claimed it
         conn.execute(table.update().values(attempts=table.c.attempts + 1))
-    deliver._send(engine, wave, post=world.post, clock=world.clock)
+    deliver._send(engine, wave, post=world.post, clock=world.clock, stopping=lambda: False)
     assert (world.states(), transport.sent) == (["claimed"], [])
 
 
