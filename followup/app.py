@@ -139,12 +139,10 @@ class App:
 
     def watch(self) -> None:
         """Look once whether something is wrong, and tell whoever should know."""
-        watch(
-            self.engine,
-            clock=self.clock,
-            expects_events=self.settings.transport is TransportKind.SENDGRID,
-            tell=self._tell,
-        )
+        settings = self.settings
+        leaves = settings.mode is Mode.LIVE or settings.test_inbox is not None  # not into the outbox
+        expects_events = leaves and settings.transport is TransportKind.SENDGRID
+        watch(self.engine, clock=self.clock, expects_events=expects_events, tell=self._tell)
 
     @cached_property
     def _tell(self) -> Tell:

@@ -68,8 +68,8 @@ def connect(settings: Settings) -> "redis.Redis":
             **options,
         )
     except ValueError as error:
-        raise ConfigurationError(
-            f"REDIS_URL cannot be read: {error}", hint="Use redis://HOST:6379/0 or rediss://:PASSWORD@HOST:6379"
+        raise ConfigurationError(  # the error may quote a piece of the password
+            "REDIS_URL cannot be read", hint="Use redis://HOST:6379/0 or rediss://:PASSWORD@HOST:6379"
         ) from error
 
 

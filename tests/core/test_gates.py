@@ -364,6 +364,7 @@ def test_a_reminder_moved_too_near_the_timeout_is_dropped_then():
 # -- the order between them --
 
 OBJECTIONS = [
+    ("halted", {"halted": "an operator"}),
     ("paused", {"workflow": {"status": WorkflowStatus.PAUSED}}),
     ("order", {"known": {"order": an_order(status=OrderStatus.CANCELLED)}}),
     ("suppressed", {"suppressed": "asked to stop"}),
