@@ -20,7 +20,7 @@ class Library:
     """
     Reads bundles from the database, never from the disk, and keeps what it has compiled.
 
-    One per process; every use asks the database which bundle is the newest, which is one indexed row.
+    One per process, for all of its threads; every use asks the database which bundle is the newest, which is one indexed row.
     """
 
     def __init__(self) -> None:
@@ -44,9 +44,10 @@ class Library:
         newest = bundles.newest_hash(conn)
         if newest is None:
             return None
-        if self._bundle is None or self._bundle.hash != newest:
-            self._bundle = load(bundles.load(conn, newest).files)
-        return self._bundle
+        bundle = self._bundle  # another thread may exchange it for a newer one meanwhile
+        if bundle is None or bundle.hash != newest:
+            bundle = self._bundle = load(bundles.load(conn, newest).files)
+        return bundle
 
     def workflow(self, conn: Connection, version_id: int) -> Workflow:
         """Return a workflow as it was when the enrollment entered it."""
