@@ -137,7 +137,7 @@ def page(url: str) -> str:
 
     http = Http(deadline_seconds=LONGEST, in_flight=1)
     try:
-        [(_, outcome)] = http.exchange([(None, Request(url))])
+        outcome = http.ask(Request(url))
     finally:
         http.close()
     if isinstance(outcome, Failure):

@@ -13,9 +13,10 @@ import select
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,12 +25,14 @@ import pycurl
 
 from followup.errors import ConfigurationError, TemporaryError
 from followup.mail.headers import one_line
+from followup.mail.transport import NOT_BEGUN, always
 
 log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 12.0  # services.deliver.NO_LATER counts on it
 CONNECT_SECONDS = 5.0
 IN_FLIGHT = 32
+LINGER_SECONDS = 0.2  # that an answer waits for others at most
 BODY_BYTES = 65_536  # of an answer; the rest is read and dropped
 HEADERS_KEPT = 64
 IDLE_SECONDS = 50  # a connection that rested longer is not used again: most balancers drop them after 60
@@ -39,6 +42,7 @@ _MEANINGS = {
     pycurl.E_GOT_NOTHING: "the connection ended before an answer came",
     pycurl.E_UNSUPPORTED_PROTOCOL: "what came back is not HTTP",
     pycurl.E_PARTIAL_FILE: "the answer broke off",
+    pycurl.E_ABORTED_BY_CALLBACK: NOT_BEGUN,
 }
 
 Key = TypeVar("Key")
@@ -95,17 +99,19 @@ class Http:
         self._resting: list[_Exchange] = []  # append and pop are atomic; the last used is the first taken
 
     def exchange(
-        self, requests: Iterable[tuple[Key, Request]], *, begin_by: float = float("inf")
-    ) -> Iterator[tuple[Key, Response | Failure]]:
+        self, requests: Iterable[tuple[Key, Request]], *, may_begin: Callable[[], bool] = always
+    ) -> Iterator[list[tuple[Key, Response | Failure]]]:
         """
-        Send each of *requests* once and yield what became of it under its key, as it comes.
+        Send each of *requests* once and yield what became of them, under their keys, as it comes.
+
+        What is done waits for others a moment, so that a few are dealt with together.
 
         Args:
-            begin_by: in seconds of ``time.monotonic()``; no body begins to leave after it.
+            may_begin: asked right before each body begins to leave; when it says no, that one stays.
         """
         exchange = self._borrow()
         try:
-            yield from exchange.run(deque(requests), begin_by)
+            yield from exchange.run(deque(requests), may_begin)
         except BaseException:  # the caller stopped early, perhaps: what is on its way breaks off
             exchange.close()
             raise
@@ -113,6 +119,11 @@ class Http:
             exchange.close()
         else:
             self._resting.append(exchange)
+
+    def ask(self, request: Request) -> Response | Failure:
+        """Send one request and return what became of it."""
+        ((_, outcome),) = chain.from_iterable(self.exchange([(None, request)]))
+        return outcome
 
     def close(self) -> None:
         """Close the connections that no call is using."""
@@ -137,24 +148,35 @@ class _Exchange:
         self._idle = [_Transfer(self._sockets, deadline_seconds, connect_seconds) for _ in range(in_flight)]
         self._busy: dict[pycurl.Curl, tuple[Any, _Transfer]] = {}
 
-    def run(self, waiting: deque[tuple[Key, Request]], begin_by: float) -> Iterator[tuple[Key, Response | Failure]]:
+    def run(
+        self, waiting: deque[tuple[Key, Request]], may_begin: Callable[[], bool]
+    ) -> Iterator[list[tuple[Key, Response | Failure]]]:
         """Yield what became of each; what libcurl or we ourselves fail at is a failure of every request left."""
+        done: list[tuple[Key, Response | Failure]] = []
+        since = 0.0  # when the first of them was done
         try:
             while waiting or self._busy:
                 while waiting and self._idle:
                     key, request = waiting.popleft()
-                    if time.monotonic() < begin_by:
-                        self._begin(key, request, begin_by)
+                    if may_begin():
+                        self._begin(key, request, may_begin)
                     else:
-                        yield key, Failure("no time was left to begin", began=False)
+                        done.append((key, Failure(NOT_BEGUN, began=False)))
                 self._multi.perform()
-                yield from self._finished()
+                before = len(done)
+                done += self._finished()
+                since = since if before else time.monotonic()
+                if done and (not self._busy or time.monotonic() - since >= LINGER_SECONDS):
+                    together, done = done, []
+                    yield together
         except Exception as error:  # a bug of ours must not cost anyone the difference between "no" and "unknown"
             log.exception("http.broken")
             self.broken = True
             reason = f"{type(error).__name__} in the HTTP client; see the log"
-            yield from [(key, Failure(reason, transfer.began)) for key, transfer in self._busy.values()]
-            yield from [(key, Failure(reason, began=False)) for key, _ in waiting]
+            done += [(key, Failure(reason, transfer.began)) for key, transfer in self._busy.values()]
+            done += [(key, Failure(reason, began=False)) for key, _ in waiting]
+        if done:
+            yield done
 
     def close(self) -> None:
         for _, transfer in self._busy.values():
@@ -165,10 +187,10 @@ class _Exchange:
             transfer.curl.close()
         self._multi.close()
 
-    def _begin(self, key: Any, request: Request, begin_by: float) -> None:
+    def _begin(self, key: Any, request: Request, may_begin: Callable[[], bool]) -> None:
         transfer = self._idle.pop()
         self._busy[transfer.curl] = key, transfer
-        transfer.prepare(request, begin_by)
+        transfer.prepare(request, may_begin)
         self._multi.add_handle(transfer.curl)
 
     def _finished(self) -> Iterator[tuple[Any, Response | Failure]]:
@@ -186,7 +208,7 @@ class _Exchange:
                 yield self._take(curl, _explained(code, text))
         if not succeeded and not failed and self._busy:
             next_timer = self._multi.timeout()  # milliseconds; negative: none
-            if self._multi.select(min(next_timer, 1000) / 1000 if next_timer >= 0 else 1.0) == 0:
+            if self._multi.select(min(next_timer / 1000, LINGER_SECONDS) if next_timer >= 0 else LINGER_SECONDS) == 0:
                 time.sleep(0.001)  # select() cannot wait for descriptors from 1024 on, and returns at once
 
     def _take(self, curl: pycurl.Curl, problem: str | None) -> tuple[Any, Response | Failure]:
@@ -204,7 +226,7 @@ class _Transfer:
         self._sockets = sockets
         self._body: bytes = b""
         self._given = 0
-        self._begin_by = 0.0
+        self._may_begin: Callable[[], bool] = always
         self._fresh = False
         self.met_a_dead_connection = False
         self._headers: dict[str, str] = {}
@@ -236,8 +258,8 @@ class _Transfer:
         """Tell whether a byte of the body may have left. A GET has none to tell by."""
         return self._given > 0 or not self._body
 
-    def prepare(self, request: Request, begin_by: float) -> None:
-        self._body, self._begin_by = request.body or b"", begin_by
+    def prepare(self, request: Request, may_begin: Callable[[], bool]) -> None:
+        self._body, self._may_begin = request.body or b"", may_begin
         self.curl.setopt(pycurl.URL, request.url)
         self.curl.setopt(pycurl.HTTPHEADER, [*request.headers, "Expect:"])
         if request.body is None:
@@ -280,7 +302,7 @@ class _Transfer:
         return int(pycurl.PREREQFUNC_OK)
 
     def _hand_out(self, size: int) -> bytes | int:
-        if not self._given and time.monotonic() >= self._begin_by:
+        if not self._given and not self._may_begin():
             return int(pycurl.READFUNC_ABORT)
         chunk = self._body[self._given : self._given + size]
         self._given += len(chunk)
@@ -346,7 +368,7 @@ def _asked(url: str, body: bytes | None, headers: Mapping[str, str], timeout_sec
     lines += [f"{name}: {value}" for name, value in headers.items()]
     http = Http(deadline_seconds=timeout_seconds, in_flight=1)
     try:
-        [(_, outcome)] = http.exchange([(None, Request(url, tuple(lines), body))])
+        outcome = http.ask(Request(url, tuple(lines), body))
     finally:
         http.close()
     if isinstance(outcome, Failure):

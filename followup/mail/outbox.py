@@ -4,14 +4,14 @@ import errno
 import os
 import re
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, timedelta
 from pathlib import Path
 
 from followup.clock import Clock
 from followup.core.message import Accepted, Answer, Misconfigured, Rejected, RetrySafe
 from followup.mail.message import OutgoingMail, to_bytes
+from followup.mail.transport import NOT_BEGUN, Answered
 
 RETRY_AFTER = timedelta(minutes=1)
 
@@ -33,11 +33,13 @@ class Outbox:
         self.folder = folder
         self._clock = clock
 
-    def send(self, mails: Sequence[OutgoingMail], *, begin_by: float) -> Iterator[tuple[OutgoingMail, Answer]]:
+    @property
+    def name(self) -> str:
+        return "outbox"
+
+    def send(self, mails: Sequence[OutgoingMail], *, may_begin: Callable[[], bool]) -> Iterator[Answered]:
         """Write each of *mails*; a full disk is worth another try, a folder we may not write is not."""
-        for mail in mails:
-            in_time = time.monotonic() < begin_by
-            yield mail, self._send(mail) if in_time else RetrySafe(self._clock.now(), "no time was left to begin")
+        yield [(mail, self._send(mail) if may_begin() else RetrySafe(self._clock.now(), NOT_BEGUN)) for mail in mails]
 
     def recover(self, mail: OutgoingMail) -> Answer:
         """Return ``Accepted`` when the file is there, ``RetrySafe`` when it is not."""

@@ -1,6 +1,6 @@
 """Test mode: letters go to those who are allowed, and every other one to an inbox of our own."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from followup.core.customer import InvalidAddress, normalize_address
@@ -8,7 +8,7 @@ from followup.core.message import Answer
 from followup.errors import ConfigurationError
 from followup.mail.headers import SUBJECT_LENGTH, one_line
 from followup.mail.message import OutgoingMail
-from followup.mail.transport import Transport
+from followup.mail.transport import Answered, Transport
 
 
 class OnlyTo:
@@ -35,14 +35,18 @@ class OnlyTo:
         if self._inbox is not None and self._inbox.startswith("@"):
             raise _not_an_address(self._inbox)
 
-    def send(self, mails: Sequence[OutgoingMail], *, begin_by: float) -> Iterator[tuple[OutgoingMail, Answer]]:
+    @property
+    def name(self) -> str:
+        return f"test mode, {self._transport.name}"
+
+    def send(self, mails: Sequence[OutgoingMail], *, may_begin: Callable[[], bool]) -> Iterator[Answered]:
         """Send each of *mails*, or its redirected form, by the way it may take."""
         forms = [self._form(mail) for mail in mails]
         given = {id(form): mail for form, mail in zip(forms, mails, strict=True)}
         for way in (self._transport, self._outbox):
             if some := [form for form in forms if self._way(form) is way]:
-                for form, answer in way.send(some, begin_by=begin_by):
-                    yield given[id(form)], answer
+                for answered in way.send(some, may_begin=may_begin):
+                    yield [(given[id(form)], answer) for form, answer in answered]
 
     def recover(self, mail: OutgoingMail) -> Answer:
         """Ask about the form in which *mail* went."""

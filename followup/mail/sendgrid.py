@@ -7,7 +7,7 @@ Only 202 says that a letter was taken, and only some answers say that it was not
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from json import loads
@@ -31,6 +31,7 @@ from followup.mail.http import (
 )
 from followup.mail.message import OutgoingMail
 from followup.mail.reasons import fit
+from followup.mail.transport import NOT_BEGUN, Answered
 
 log = logging.getLogger(__name__)
 
@@ -97,17 +98,18 @@ class SendGrid:
         self._clock = clock
         self._http = Http(deadline_seconds=deadline_seconds, in_flight=in_flight)
 
-    def send(self, mails: Sequence[OutgoingMail], *, begin_by: float) -> Iterator[tuple[OutgoingMail, Answer]]:
+    @property
+    def name(self) -> str:
+        return "sendgrid"
+
+    def send(self, mails: Sequence[OutgoingMail], *, may_begin: Callable[[], bool]) -> Iterator[Answered]:
         """Post each of *mails*, many at once; what breaks a documented limit is refused before it leaves."""
-        requests = []
-        for mail in mails:
-            prepared = self._prepared(mail)
-            if isinstance(prepared, Request):
-                requests.append((mail, prepared))
-            else:
-                yield mail, prepared
-        for mail, outcome in self._http.exchange(requests, begin_by=begin_by):
-            yield mail, self._answer(mail, outcome)
+        prepared = [(mail, self._prepared(mail)) for mail in mails]
+        if refused := [(mail, one) for mail, one in prepared if not isinstance(one, Request)]:
+            yield refused
+        requests = [(mail, one) for mail, one in prepared if isinstance(one, Request)]
+        for outcomes in self._http.exchange(requests, may_begin=may_begin):
+            yield [(mail, self._answer(mail, outcome)) for mail, outcome in outcomes]
 
     def recover(self, mail: OutgoingMail) -> Answer:
         """Return ``Unknown``: SendGrid cannot be asked; an event that carries the token may tell."""
@@ -142,6 +144,8 @@ class SendGrid:
     def _unanswered(self, failure: Failure) -> Answer:
         if failure.began:
             return Unknown(f"no answer from {self._place}: {failure.reason}")
+        if failure.reason == NOT_BEGUN:
+            return RetrySafe(self._clock.now(), NOT_BEGUN)
         return RetrySafe(self._clock.now() + RETRY_AFTER, f"nothing was sent to {self._place}: {failure.reason}")
 
 

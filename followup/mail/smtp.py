@@ -10,7 +10,7 @@ import smtplib
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +24,7 @@ from followup.errors import ConfigurationError
 from followup.mail.http import CONNECT_SECONDS, DEADLINE_SECONDS, certificates
 from followup.mail.message import OutgoingMail, to_bytes
 from followup.mail.reasons import fit
+from followup.mail.transport import NOT_BEGUN, Answered
 
 log = logging.getLogger(__name__)
 
@@ -122,21 +123,24 @@ class Smtp:
         self._deadline_seconds = deadline_seconds
         self._connect_seconds = min(connect_seconds, deadline_seconds)
 
-    def send(self, mails: Sequence[OutgoingMail], *, begin_by: float) -> Iterator[tuple[OutgoingMail, Answer]]:
+    @property
+    def name(self) -> str:
+        return "smtp"
+
+    def send(self, mails: Sequence[OutgoingMail], *, may_begin: Callable[[], bool]) -> Iterator[Answered]:
         """Hand over each of *mails* in turn; a connection that ends is opened again for the next."""
         connection: _Connection | None = None
         closed: Answer | None = None  # why there is no way in, which is asked for once
         try:
             for mail in mails:
-                if connection is None and closed is None and time.monotonic() < begin_by:
+                if connection is None and closed is None and may_begin():
                     connection, closed = self._opened()
-                if closed is None and time.monotonic() >= begin_by:
-                    yield mail, RetrySafe(self._clock.now(), "no time was left to begin")
-                elif connection is None:
-                    assert closed is not None
-                    yield mail, closed
+                if closed is not None:
+                    yield [(mail, closed)]
+                elif connection is None or not may_begin():
+                    yield [(mail, RetrySafe(self._clock.now(), NOT_BEGUN))]
                 else:
-                    yield mail, self._handed_over(connection, mail)
+                    yield [(mail, self._handed_over(connection, mail))]
                     connection = connection if connection.sock else None
         finally:
             if connection is not None:

@@ -1,28 +1,41 @@
 """What every way of sending has in common."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from followup.core.message import Answer
 from followup.mail.message import OutgoingMail
+
+Answered = Sequence[tuple[OutgoingMail, Answer]]
+NOT_BEGUN = "it did not begin to leave"
+
+
+def always() -> bool:
+    """Let every mail begin."""
+    return True
 
 
 class Transport(Protocol):
     """
     Takes mails away. It never raises, never retries and never sends a mail it was not given.
 
-    The caller has committed each mail before it asks, and settles each answer as it comes.
+    The caller has committed each mail before it asks, and settles the answers as they come.
     """
 
-    def send(self, mails: Sequence[OutgoingMail], *, begin_by: float) -> Iterator[tuple[OutgoingMail, Answer]]:
+    @property
+    def name(self) -> str:
+        """Return what tells this way out from others: only the one a mail was given to can say what became of it."""
+        ...
+
+    def send(self, mails: Sequence[OutgoingMail], *, may_begin: Callable[[], bool]) -> Iterator[Answered]:
         """
-        Send each of *mails* once and yield its answer as it comes, in any order.
+        Send each of *mails* once, and yield the answers that are there, as they come, in any order.
 
         Exactly one answer per mail; a caller that stops early has to count the rest as unknown.
 
         Args:
-            begin_by: in seconds of ``time.monotonic()``. What has not begun to leave by then does not leave
-                any more (``RetrySafe``): the caller's lease would run out before an answer came.
+            may_begin: asked right before each mail begins to leave. When it says no, that mail stays here
+                (``RetrySafe``): time is up, the process stops, or somebody has halted everything.
         """
         ...
 

@@ -20,7 +20,8 @@ class Library:
     """
     Reads bundles from the database, never from the disk, and keeps what it has compiled.
 
-    One per process, for all of its threads; every use asks the database which bundle is the newest, which is one indexed row.
+    One per process, for all of its threads; every use asks the database which bundle is the newest, which is
+    one indexed row.
     """
 
     def __init__(self) -> None:

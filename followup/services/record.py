@@ -9,7 +9,7 @@ from followup.authoring.bundle import Bundle
 from followup.core.events import EventKind
 from followup.core.message import UNSETTLED, Action, Outcome
 from followup.core.replies import Choice, Source
-from followup.services.deliver import accepted_event
+from followup.services.settle import accepted_event
 from followup.store import conversations, customers, enrollments, events, messages, replies, suppressions
 from followup.store.events import NewEvent
 from followup.store.messages import StoredMessage

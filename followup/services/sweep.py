@@ -15,17 +15,20 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.message import Accepted, Action, HaltScope, MessageState, RetrySafe, Unknown
+from followup.core.message import Accepted, Action, Answer, HaltScope, MessageState, RetrySafe, Unknown
 from followup.mail.message import OutgoingMail
+from followup.mail.transport import Transport
 from followup.services.advance import advance
 from followup.services.claim import decided_about
-from followup.services.deliver import Post, deliver, settle
+from followup.services.deliver import Post, deliver
 from followup.services.hints import Hints
 from followup.services.library import Library
 from followup.services.receive import receive
+from followup.services.settle import settle
 from followup.services.track import track
 from followup.store import decisions, enrollments, halts, inbound_mail, messages, provider_events
 from followup.store.engine import writing
+from followup.store.messages import StoredMessage
 
 log = logging.getLogger(__name__)
 
@@ -123,18 +126,25 @@ def recover(engine: Engine, *, post: Post, clock: Clock, take_over: bool = False
         claimed = messages.abandoned(conn, MessageState.CLAIMED, limit=BATCH, whatever_lease=take_over)
         messages.move(conn, Action.GIVE_BACK, [{"id": message.id} for message in claimed])
         sending = messages.abandoned(conn, MessageState.SENDING, limit=BATCH, whatever_lease=take_over)
-        expired = _expire_blocked(conn, now)
+    expired = _expire_blocked(engine, now)
     for message in sending:
         assert message.token is not None
-        assert message.payload is not None
-        answer = post.transport.recover(OutgoingMail.from_json(message.payload))
+        answer = _recovered(message, post.transport)
         if isinstance(answer, RetrySafe):
             answer = RetrySafe(message.sending_at or now, answer.reason)
-        elif not isinstance(answer, Accepted):
-            answer = Unknown("the worker died while the letter was being sent")
+        elif not isinstance(answer, Accepted | Unknown):
+            answer = Unknown(f"the way out says {type(answer).__name__} of a letter that it was given before")
         settle(engine, {message.id: message.token}, {message.token: answer}, clock=clock, at=message.sending_at)
         log.warning("message.recovered", extra={"message_id": message.id, "answer": type(answer).__name__})
     return len(claimed) + len(sending) + expired
+
+
+def _recovered(message: StoredMessage, transport: Transport) -> Answer:
+    """Ask *transport* what became of a letter, if that is the one it was given to: another one cannot know."""
+    assert message.payload is not None
+    if message.transport != transport.name:
+        return Unknown(f"it was given to another way out ({message.transport})")
+    return transport.recover(OutgoingMail.from_json(message.payload))
 
 
 def _free_leases(conn: Connection) -> None:
@@ -144,18 +154,22 @@ def _free_leases(conn: Connection) -> None:
     provider_events.free_leases(conn)
 
 
-def _expire_blocked(conn: Connection, now: datetime) -> int:
+def _expire_blocked(engine: Engine, now: datetime) -> int:
     """A blocked letter waits for a new bundle or setting, but not for ever."""
-    late = messages.blocked_too_long(conn, now=now, limit=BATCH)
-    messages.move(conn, Action.EXPIRE, [{"id": message.id} for message in late])
-    enrollments.wake(conn, {message.enrollment_id for message in late}, at=now)
-    decided = [
-        decided_about(
-            message, at=now, verdict="expired", gate="max_late", reason=f"blocked for too long: {message.reason}"
-        )
-        for message in late
-    ]
-    decisions.add(conn, decided)
+    with writing(engine) as conn:
+        found = messages.blocked_too_long(conn, now=now, limit=BATCH)
+        enrollments.lock(conn, {message.enrollment_id for message in found})
+        held = messages.lock(conn, [message.id for message in found], MessageState.BLOCKED)
+        late = [message for message in held.values() if message.not_after is not None and message.not_after < now]
+        messages.move(conn, Action.EXPIRE, [{"id": message.id} for message in late])
+        enrollments.wake(conn, {message.enrollment_id for message in late}, at=now)
+        decided = [
+            decided_about(
+                message, at=now, verdict="expired", gate="max_late", reason=f"blocked for too long: {message.reason}"
+            )
+            for message in late
+        ]
+        decisions.add(conn, decided)
     return len(late)
 
 

@@ -1,27 +1,27 @@
 """A letter on trial: as one customer would get it, sent to somebody else, and on nobody's record."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
 from followup.clock import Clock
+from followup.core.customer import InvalidAddress, normalize_address
 from followup.core.facts import Facts
-from followup.core.message import Answer
+from followup.core.message import Answer, HaltScope
 from followup.core.workflow import Ask, Send, Workflow
-from followup.errors import NotFound
+from followup.errors import NotFound, UsageError
 from followup.mail.headers import SUBJECT_LENGTH, one_line
 from followup.mail.message import OutgoingMail, Recipient
+from followup.mail.transport import always
 from followup.services import facts, find
 from followup.services.deliver import Post
 from followup.services.library import Library
 from followup.services.write import Draft, write_out
-from followup.store import customers
+from followup.store import customers, halts, suppressions
 from followup.store.engine import reading
-
-SECONDS = 30.0  # to begin in
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,13 @@ def send_test(
 
     Raises:
         NotFound: no such letter, order, or person to write it.
+        UsageError: everything is halted, or nobody may write to that address.
         FollowupError: the letter cannot be written with this customer's facts.
     """
     now = clock.now()
     with reading(engine) as conn:
         bundle = library.newest(conn)
+        _must_be_allowed(conn, to, post)
         _must_exist(bundle, letter)
         workflow, step = _place(bundle, letter)
         about = _facts(conn, order_number, workflow, bundle, clock)
@@ -60,8 +62,21 @@ def send_test(
     )
     mail, _ = write_out(draft, bundle, post.identity, now)
     mail = replace(mail, subject=one_line(f"[test] {mail.subject}", SUBJECT_LENGTH))
-    ((_, answer),) = post.transport.send([mail], begin_by=time.monotonic() + SECONDS)
+    ((_, answer),) = chain.from_iterable(post.transport.send([mail], may_begin=always))
     return Tried(mail, answer)
+
+
+def _must_be_allowed(conn: Connection, to: str, post: Post) -> None:
+    halt = halts.current(conn).get(HaltScope.ALL)
+    if halt is not None:
+        raise UsageError(f"everything is halted: {halt.reason}", hint="followup unhalt lets letters leave again")
+    try:
+        hash_ = suppressions.address_hash(normalize_address(to), post.suppression_key)
+    except InvalidAddress as error:
+        raise UsageError(f"{to!r} is not an address: {error}") from error
+    why = suppressions.reasons(conn, [hash_], []).get((hash_, suppressions.ALL))
+    if why is not None:
+        raise UsageError(f"nobody may write to {to}: {why}", hint="Name another address of yours")
 
 
 def _must_exist(bundle: Bundle, letter: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -13,7 +13,8 @@ from followup.errors import ConfigurationError, TemporaryError
 
 BUSY_TIMEOUT_MS = 15_000
 CONNECTIONS = 4  # small plans of hosted databases allow 20 in all, and a deploy doubles what is in use
-CONNECT_TIMEOUT_SECONDS = 10  # a host that answers nothing would hold us for minutes
+POOL_SECONDS = 10  # that a thread waits for a connection others are using
+STATEMENT_SECONDS = 10.0  # with what else is waited for, less than the 20 in which a process stops
 _AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -24,12 +25,13 @@ _AWAY = {
 }
 
 
-def make_engine(url: str, *, connections: int = CONNECTIONS) -> Engine:
+def make_engine(url: str, *, connections: int = CONNECTIONS, statement_seconds: float = STATEMENT_SECONDS) -> Engine:
     """
     Return an engine for *url*; nothing connects yet.
 
     Args:
         connections: at most so many at once; beyond the first few they are closed after use.
+        statement_seconds: what a statement may take on PostgreSQL.
 
     Raises:
         ConfigurationError: the URL is not one, or names a database we do not speak.
@@ -46,14 +48,20 @@ def make_engine(url: str, *, connections: int = CONNECTIONS) -> Engine:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        return create_engine(
+        from followup.store import postgresql  # noqa: PLC0415 - psycopg is slow to import
+
+        given = make_url(url).query
+        engine = create_engine(
             url,
             pool_size=CONNECTIONS,
             max_overflow=max(0, connections - CONNECTIONS),
+            pool_timeout=POOL_SECONDS,
             pool_pre_ping=True,
             pool_recycle=300,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+            connect_args={name: value for name, value in postgresql.CONNECT.items() if name not in given},
         )
+        postgresql.bound(engine, statement_seconds=statement_seconds)
+        return engine
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigurationError(f"DATABASE_URL cannot be read: {error}") from error
 

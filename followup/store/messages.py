@@ -54,6 +54,7 @@ class StoredMessage:
     token: str | None
     sending_at: datetime | None
     payload: Mapping[str, Any] | None
+    transport: str | None
     choices: Sequence[Mapping[str, Any]] | None
     subject: str | None
     question: str | None
@@ -147,9 +148,9 @@ def lock_due(conn: Connection, ids: Collection[int]) -> set[int]:
     return set(conn.scalars(wanted.order_by(messages.c.id).with_for_update(skip_locked=True, key_share=True)))
 
 
-def lock(conn: Connection, ids: Collection[int], state: MessageState) -> dict[int, StoredMessage]:
-    """Wait for, hold and return those of *ids* that are in *state*."""
-    wanted = select(messages).where(messages.c.id.in_(list(ids)), messages.c.state == state.value)
+def lock(conn: Connection, ids: Collection[int], *states: MessageState) -> dict[int, StoredMessage]:
+    """Wait for, hold and return those of *ids* that are in one of *states*."""
+    wanted = select(messages).where(messages.c.id.in_(list(ids)), messages.c.state.in_([s.value for s in states]))
     return {
         row.id: _stored(row) for row in conn.execute(wanted.order_by(messages.c.id).with_for_update(key_share=True))
     }
@@ -218,7 +219,7 @@ def free_leases(conn: Connection) -> None:
 
 
 def blocked_too_long(conn: Connection, *, now: datetime, limit: int) -> list[StoredMessage]:
-    """Hold and return blocked messages whose time is over at *now* (business time), by its end."""
+    """Return blocked messages whose time is over at *now* (business time), by its end."""
     return [_stored(row) for row in conn.execute(_blocked_too_long(limit), {"now": now})]
 
 
@@ -226,11 +227,7 @@ def blocked_too_long(conn: Connection, *, now: datetime, limit: int) -> list[Sto
 def _blocked_too_long(limit: int) -> Select[Any]:
     over = messages.c.not_after < bindparam("now", type_=UTCDateTime())
     wanted = select(messages).where(messages.c.state == literal_column("'blocked'"), over)
-    return (
-        wanted.order_by(messages.c.not_after, messages.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
+    return wanted.order_by(messages.c.not_after, messages.c.id).limit(limit)
 
 
 def unblock(conn: Connection) -> int:

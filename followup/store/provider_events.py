@@ -34,7 +34,12 @@ class StoredReport:
 
 
 def add(conn: Connection, provider: str, new: Sequence[NewReport], *, now: datetime) -> list[int]:
-    """Write those of *new* that are not there yet; return the ids of those to be worked on."""
+    """
+    Write those of *new* that are not there yet; return the ids of those to be worked on.
+
+    They are written in the order of their event ids: posts of the same events that come at once wait for each
+    other's, and would do so for ever if each began with what the other ends with.
+    """
     rows = [
         {
             "provider": provider,
@@ -45,7 +50,7 @@ def add(conn: Connection, provider: str, new: Sequence[NewReport], *, now: datet
             "state": one.state.value,
             "error": one.error,
         }
-        for one in new
+        for one in sorted(new, key=lambda one: one.event_id)
     ]
     added = insert_new(conn, provider_events, rows, provider_events.c.id, provider_events.c.state)
     return sorted(row.id for row in added if row.state == EventState.RECEIVED.value)

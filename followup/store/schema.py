@@ -180,6 +180,7 @@ messages = Table(
     Column("token", Text, comment="names the attempt; in the reply address and every link"),
     Column("sending_at", UTCDateTime, comment="business time at which token and payload were committed"),
     Column("payload", Json, comment="the mail as it goes to the transport"),
+    Column("transport", Text, comment="the way out it was given to: no other can say what became of it"),
     Column("subject", Text),
     Column("question", Text, comment="as this customer read it"),
     Column("choices", Json, comment="the answers it offered"),

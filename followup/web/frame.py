@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from followup.web.screens import STYLE_HASH, Screens
@@ -14,6 +15,8 @@ from followup.web.screens import STYLE_HASH, Screens
 log = logging.getLogger(__name__)
 
 LONGEST_PATH = 2_048
+MOST_REQUESTS = 200  # under way at once; more are told to come again
+COME_AGAIN = {"Retry-After": "10"}
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -35,9 +38,16 @@ class Frame:
     """
 
     def __init__(
-        self, app: ASGIApp, *, screens: Screens, https: bool, monotonic: Callable[[], float] = time.monotonic
+        self,
+        app: ASGIApp,
+        *,
+        screens: Screens,
+        https: bool,
+        most_requests: int = MOST_REQUESTS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app, self.screens, self.monotonic = app, screens, monotonic
+        self.most_requests, self.under_way = most_requests, 0
         self.headers = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,11 +63,10 @@ class Frame:
                 MutableHeaders(scope=message).update(self.headers)
             await send(message)
 
+        answer = self._turned_away(scope) or self.app
+        self.under_way += 1
         try:
-            if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > LONGEST_PATH:
-                await self.screens.notice(Request(scope), "dead", status=404)(scope, receive, framed)
-            else:
-                await self.app(scope, receive, framed)
+            await answer(scope, receive, framed)
         except ClientDisconnect:
             status = status or 499  # there is nobody left to answer
         except Exception as error:  # noqa: BLE001 - the edge of the process, which stays up
@@ -65,10 +74,21 @@ class Frame:
             if not status:
                 await self.screens.notice(Request(scope), "broken", status=500)(scope, receive, framed)
         finally:
+            self.under_way -= 1
             spent = round((self.monotonic() - began) * 1000, 1)
             route = getattr(scope.get("route"), "name", None) or "none"
             about = {"method": scope["method"], "route": route, "status": status, "ms": spent}
             log.info("web.request", extra=about)
+
+    def _turned_away(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that is not to be worked on; None for all others."""
+        if self.under_way >= self.most_requests and scope["path"] != "/healthz":
+            log.warning("web.crowded", extra={"under_way": self.under_way})
+            return self.screens.notice(Request(scope), "later", status=503, headers=COME_AGAIN)
+        long = len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > LONGEST_PATH
+        if long and not scope["path"].startswith("/hooks/"):  # a mail answered 404 would be gone
+            return self.screens.notice(Request(scope), "dead", status=404)
+        return None
 
 
 def _where(error: BaseException) -> str:

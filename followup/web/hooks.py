@@ -9,7 +9,8 @@ what is wrong with us is answered 503.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
@@ -21,7 +22,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from followup.errors import FollowupError
-from followup.inbound.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER, is_signed, public_keys
+from followup.inbound.sendgrid import (
+    EVENTS_MAX_AGE,
+    MAIL_MAX_AGE,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    is_signed,
+    public_keys,
+)
 from followup.services import receive, track
 from followup.settings import Mode, variable
 from followup.web.site import Site
@@ -36,6 +44,8 @@ MAX_MAIL = 32_000_000  # bytes; SendGrid takes mails up to 30 MB
 KEPT_OF_TOO_LARGE = 256_000  # bytes
 KEPT_UNSIGNED = 2_000_000  # bytes; whoever signs larger ones tries again for three days
 IN_MEMORY = 1_000_000  # bytes of a post while it comes in; the rest waits on disk
+LARGE_AT_ONCE = 8  # posts that wait on disk; more are told to come again
+PIECE = 65_536  # bytes
 READ_SECONDS = 60.0  # for the whole of a post
 
 _EVENT_KEYS, _INBOUND_KEYS = variable("sendgrid_event_keys"), variable("sendgrid_inbound_keys")
@@ -67,42 +77,90 @@ def routes(site: Site, *, read_seconds: float = READ_SECONDS) -> list[BaseRoute]
 class _Posted:
     """A post as far as it was taken in; ``size`` is of the whole of it."""
 
-    body: bytes
+    spool: "SpooledTemporaryFile[bytes]"
     size: int
     headers: Mapping[str, str]
 
-    def signed_by(self, keys: "tuple[EllipticCurvePublicKey, ...]") -> bool:
-        signature, timestamp = self.headers.get(SIGNATURE_HEADER), self.headers.get(TIMESTAMP_HEADER)
-        return is_signed(self.body, signature, timestamp, keys=keys, real_now=time.time())
+    def read(self, most: int = -1) -> bytes:
+        """Return its bytes, at most *most* of them."""
+        self.spool.seek(0)
+        return self.spool.read(most)
+
+    def signed_by(self, keys: "tuple[EllipticCurvePublicKey, ...]", *, max_age_seconds: int) -> bool:
+        self.spool.seek(0)
+        return is_signed(
+            iter(lambda: self.spool.read(PIECE), b""),  # so that nobody fills memory without a signature
+            self.headers.get(SIGNATURE_HEADER),
+            self.headers.get(TIMESTAMP_HEADER),
+            keys=keys,
+            max_age_seconds=max_age_seconds,
+            real_now=time.time(),
+        )
 
 
-@dataclass(frozen=True, slots=True)
+class _Crowded(Exception):
+    """So many large posts are under way that another one has to come again."""
+
+
 class _Hooks:
-    site: Site
-    read_seconds: float
-    event_keys: "tuple[EllipticCurvePublicKey, ...]"
-    inbound_keys: "tuple[EllipticCurvePublicKey, ...]"
+    def __init__(
+        self,
+        site: Site,
+        read_seconds: float,
+        *,
+        event_keys: "tuple[EllipticCurvePublicKey, ...]",
+        inbound_keys: "tuple[EllipticCurvePublicKey, ...]",
+    ) -> None:
+        self.site, self.read_seconds = site, read_seconds
+        self.event_keys, self.inbound_keys = event_keys, inbound_keys
+        self.large = 0  # posts under way that wait on disk
 
     @property
     def takes_unsigned_events(self) -> bool:
         return self.site.app.settings.mode is not Mode.LIVE
 
     async def events(self, request: Request) -> Response:
-        return await self._answered(request, self._take_events, most=MAX_EVENTS, kept_of_more=0)
+        return await self._answered(request, self._take_events, most=MAX_EVENTS)
 
     async def inbound(self, request: Request) -> Response:
-        return await self._answered(request, self._take_mail, most=MAX_MAIL, kept_of_more=KEPT_OF_TOO_LARGE)
+        return await self._answered(request, self._take_mail, most=MAX_MAIL)
 
-    async def _answered(
-        self, request: Request, take: Callable[[_Posted], Response], *, most: int, kept_of_more: int
-    ) -> Response:
+    async def _read(self, request: Request, until_answered: ExitStack, *, most: int) -> _Posted:
+        """
+        Take a post in, on disk where it is not small; of one that has more than *most* bytes keep the beginning.
+
+        It is read to its end all the same: who is cut off while still sending sees no answer.
+        """
+        spool = until_answered.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY))
+        size = 0
+        async for chunk in request.stream():
+            room, before = most - size, size
+            size += len(chunk)
+            if before <= IN_MEMORY < size:
+                until_answered.enter_context(self._a_large_one())
+            if room > 0:
+                spool.write(chunk[:room])
+        return _Posted(spool, size, request.headers)
+
+    @contextmanager
+    def _a_large_one(self) -> Iterator[None]:
+        if self.large >= LARGE_AT_ONCE:
+            raise _Crowded
+        self.large += 1
+        try:
+            yield
+        finally:
+            self.large -= 1
+
+    async def _answered(self, request: Request, take: Callable[[_Posted], Response], *, most: int) -> Response:
         """Read a post and have *take* work on it in a thread; whatever goes wrong meanwhile is answered 503."""
         path = request.url.path
         try:
-            with anyio.fail_after(self.read_seconds):
-                posted = await _read(request, most=most, kept_of_more=kept_of_more)
-            return await run_in_threadpool(take, posted)
-        except (ClientDisconnect, TimeoutError) as error:
+            with ExitStack() as until_answered:
+                with anyio.fail_after(self.read_seconds):
+                    posted = await self._read(request, until_answered, most=most)
+                return await run_in_threadpool(take, posted)
+        except (ClientDisconnect, TimeoutError, _Crowded) as error:
             log.warning("hook.broken_off", extra={"path": path, "reason": type(error).__name__})
         except FollowupError as error:
             log.error("hook.unavailable", extra={"path": path, "reason": str(error)})
@@ -117,10 +175,10 @@ class _Hooks:
         if posted.size > MAX_EVENTS:
             log.warning("events.too_large", extra={"size": posted.size})
             return _answer(413, "too large")
-        if self.event_keys and not posted.signed_by(self.event_keys):
+        if self.event_keys and not posted.signed_by(self.event_keys, max_age_seconds=EVENTS_MAX_AGE):
             log.warning("events.unsigned", extra={"size": posted.size, "setting": _EVENT_KEYS})
             return _answer(403, "the signature does not match")
-        ids = track.store_events(self.site.app.engine, posted.body, clock=self.site.app.clock)
+        ids = track.store_events(self.site.app.engine, posted.read(), clock=self.site.app.clock)
         if ids:
             self.site.hints.track(ids)
         return _answer(200, "stored")
@@ -133,11 +191,12 @@ class _Hooks:
             if why == receive.UNSIGNED and posted.size > KEPT_UNSIGNED:
                 log.warning("mail.refused", extra={"size": posted.size, "reason": why})
                 return _answer(503, "try again later")
-            kept = receive.quarantine(app.engine, posted.body, why, content_type=content_type, clock=app.clock)
+            body = posted.read(KEPT_OF_TOO_LARGE if why == receive.TOO_LARGE else -1)
+            kept = receive.quarantine(app.engine, body, why, content_type=content_type, clock=app.clock)
             if not kept:
                 log.error("mail.quarantine_full", extra={"reason": why})
             return _answer(200, "kept aside") if kept else _answer(503, "try again later")
-        stored = receive.store_post(app.engine, posted.body, content_type=content_type, clock=app.clock)
+        stored = receive.store_post(app.engine, posted.read(), content_type=content_type, clock=app.clock)
         self.site.hints.receive([stored])
         return _answer(200, "stored")
 
@@ -145,28 +204,10 @@ class _Hooks:
         """Return why nobody should work on a post, one of `receive.QUARANTINED`, or None."""
         if posted.size > MAX_MAIL:  # and so the signature cannot be checked either
             return receive.TOO_LARGE
-        if self.inbound_keys and not posted.signed_by(self.inbound_keys):
+        if self.inbound_keys and not posted.signed_by(self.inbound_keys, max_age_seconds=MAIL_MAX_AGE):
             return receive.UNSIGNED
         is_form = content_type.partition(";")[0].strip().lower() == "multipart/form-data"
         return None if is_form else receive.NO_FORM
-
-
-async def _read(request: Request, *, most: int, kept_of_more: int) -> _Posted:
-    """
-    Take a post in, on disk where it is not small; of one that has more than *most* bytes keep the beginning.
-
-    It is read to its end all the same: who is cut off while still sending sees no answer.
-    """
-    size = 0
-    with SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
-        async for chunk in request.stream():
-            room = most - size
-            size += len(chunk)
-            if room > 0:
-                spool.write(chunk[:room])
-        spool.seek(0)
-        body = spool.read(most if size <= most else kept_of_more)
-    return _Posted(body, size, request.headers)
 
 
 def _answer(status: int, text: str) -> Response:

@@ -199,9 +199,12 @@ class _Pages:
     async def _take_stop(self, request: Request) -> Response:
         """Unsubscribe: whoever posts to the link has decided, whatever the form says (RFC 8058, 3.2)."""
         name, app = self._name(request, TokenPurpose.STOP), self.app
-        form = await read_form(request)
         key = app.settings.suppression_key.get_secret_value()
         await run_in_threadpool(stop.unsubscribe_by_link, app.engine, name, suppression_key=key, clock=app.clock)
+        try:
+            form = await read_form(request)
+        except Unreadable:
+            form = {}
         if "page" in form:  # our own button; a mail program follows no redirect
             return RedirectResponse(request.path_params["token"], status_code=303)
         return PlainTextResponse("You are unsubscribed.\n")

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import dramatiq
 
 from followup.app import App
-from followup.errors import FollowupError
+from followup.errors import FollowupError, TemporaryError
 from followup.services import deploy
-from followup.services.hints import Hints
+from followup.services.hints import Hints, NoHints
 from followup.services.sweep import drain, hand_out, recover
 from followup.store import signs
 from followup.store.engine import writing
@@ -38,7 +38,7 @@ class Worker:
     """
     A worker in this process.
 
-    ``hints`` reaches it, and every other worker that shares its Redis.
+    ``hints`` are for a web process beside it: they reach it, and every other worker that shares its Redis.
 
     Args:
         alone: it is the whole shop in one process, and applies the project folder whenever that changes.
@@ -49,11 +49,9 @@ class Worker:
         self._woken = threading.Event()
         self._jobs = Jobs(app, stopping=stopping.is_set, done=self._woken.set)
         self._broker = make_broker(app.settings)
-        self._queued = Queued(register(self._broker, self._jobs), otherwise=self._jobs)
-
-    @property
-    def hints(self) -> Hints:
-        return self._queued
+        actors = register(self._broker, self._jobs)
+        self._queued = Queued(actors, otherwise=self._jobs)
+        self.hints: Hints = Queued(actors, otherwise=NoHints())
 
     def wake(self) -> None:
         """Sweep at once, or stop if that is what the event says."""
@@ -68,8 +66,11 @@ class Worker:
         """
         app, settings = self._app, self._app.settings
         app.post()  # a way out that is set up wrongly is an error now, not with the first letter
+        try:
+            _ = app.engine
+        except TemporaryError as error:
+            log.warning("worker.waiting", extra={"reason": str(error)})
         warn_of_eviction(settings)
-        deploy.retry_blocked(app.engine)
         working = dramatiq.Worker(self._broker, worker_threads=settings.worker_threads, worker_timeout=IDLE_MS)
         self._broker.emit_after("process_boot")
         working.start()
@@ -91,6 +92,7 @@ class Worker:
 
     def _sweep_until_stopped(self) -> None:
         chores: list[Callable[[], object]] = [
+            _Chore(lambda: deploy.retry_blocked(self._app.engine), every=float("inf")),
             _Chore(self._recover, every=self._app.settings.sweep_seconds),
             _Chore(self._show_life, every=SIGN_SECONDS),
             _Chore(self._app.watch, every=WATCH_SECONDS),
@@ -120,7 +122,7 @@ class Worker:
 
 
 class _Chore:
-    """Something that is done every so many seconds, however often it is called."""
+    """Something that is done every so many seconds, however often it is called; what fails is done again next time."""
 
     def __init__(self, do: Callable[[], object], *, every: float) -> None:
         self._do, self._every, self._next = do, every, float("-inf")
@@ -128,5 +130,5 @@ class _Chore:
     def __call__(self) -> None:
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + self._every
             self._do()
+            self._next = now + self._every

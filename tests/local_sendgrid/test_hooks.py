@@ -13,6 +13,7 @@ from starlette.formparsers import MultiPartParser
 
 from followup.clock import SystemClock
 from followup.mail.sendgrid import SendGrid
+from followup.mail.transport import always
 from tests.local_sendgrid import LocalSendGrid, Signer, events_for, inbound_form, post_events, post_inbound
 from tests.local_sendgrid.hooks import SIGNATURE, TIMESTAMP, events_body
 from tests.local_sendgrid.server import EventSender
@@ -45,7 +46,7 @@ def hook():
 def accepted():
     """The ledger's entry of a letter that was accepted."""
     with LocalSendGrid() as server:
-        list(SendGrid("SG.local", SystemClock(), url=server.url).send([a_mail()], begin_by=float("inf")))
+        list(SendGrid("SG.local", SystemClock(), url=server.url).send([a_mail()], may_begin=always))
         return server.accepted[0]
 
 
@@ -94,7 +95,7 @@ def test_what_is_accepted_is_told_of_by_itself_even_twice(hook):
     sender = EventSender(url, signer, chaos=random.Random(1))
     with LocalSendGrid(on_entry=sender.tell) as server:
         transport = SendGrid("SG.local", SystemClock(), url=server.url)
-        list(transport.send([a_mail() for _ in range(20)], begin_by=float("inf")))
+        list(transport.send([a_mail() for _ in range(20)], may_begin=always))
     sender.stop()
 
     events = [event for _, body in came for event in json.loads(body)]

@@ -1,9 +1,13 @@
 """Letters to send, for tests."""
 
+import time
 from datetime import UTC, datetime
+from itertools import chain
 
+from followup.core.message import Answer
 from followup.core.people import Person
-from followup.mail.message import Content, MailIdentity, Origin, Recipient, compose
+from followup.mail.message import Content, MailIdentity, Origin, OutgoingMail, Recipient, compose
+from followup.mail.transport import Transport, always
 
 KEYS = ("the newest key, long enough to sign", "an older key")
 NAME = "abcdefghijklmnop"
@@ -28,3 +32,14 @@ def a_mail(*, subject="How is the lamp?", sender=MARA, to="joan@customer.example
 
 def named(name):
     return Person(key="mara", name=name, email="mara@lumen.example", signature="Mara")
+
+
+def all_sent(transport: Transport, mails, *, may_begin=always) -> list[tuple[OutgoingMail, Answer]]:
+    """Send *mails* and return every answer with its mail, in the order in which they came."""
+    return list(chain.from_iterable(transport.send(mails, may_begin=may_begin)))
+
+
+def within(seconds: float):
+    """Return a `may_begin` that says yes for so long."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() < end

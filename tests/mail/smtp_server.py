@@ -30,9 +30,18 @@ class SmtpServer:
     given one by one, and after the last come the usual ones.
     """
 
-    def __init__(self, says: Mapping[str, str | list[str]] | None = None, *, users=None, tls=None, implicit=False):
+    def __init__(
+        self,
+        says: Mapping[str, str | list[str]] | None = None,
+        *,
+        users=None,
+        tls=None,
+        implicit=False,
+        latency_seconds=0,
+    ):
         self.says = {key: list(value) if isinstance(value, list) else value for key, value in (says or {}).items()}
         self.users, self.tls, self.implicit = users or {}, tls, implicit
+        self.latency_seconds = latency_seconds  # of the answer to a letter
         self.letters: list[tuple[str, str, bytes]] = []  # from, to, content, of what was taken whole
         self.commands: list[str] = []
         self.connections = 0
@@ -161,6 +170,7 @@ class _Talk:
             if not line:
                 raise EOFError
             content += line[1:] if line.startswith(b".") else line
+        threading.Event().wait(self.server.latency_seconds)
         answer = self.server.answer("END")
         if answer.startswith("2") or answer in (BREAK, HANG, DRIP):
             self.server.letters.append((self.sender, self.recipient, content))

@@ -15,7 +15,7 @@ from followup.core.message import Accepted, Misconfigured, RetrySafe
 from followup.mail.message import Origin
 from followup.mail.outbox import Outbox, file_name
 from followup.mail.transport import Transport
-from tests.mail.letters import NOW, a_mail
+from tests.mail.letters import NOW, a_mail, all_sent
 
 CLOCK = VirtualClock(datetime(2026, 3, 2, 12, tzinfo=UTC))
 
@@ -27,7 +27,7 @@ def outbox(tmp_path):
 
 def sent(outbox, *mails):
     transport: Transport = outbox
-    return [answer for _, answer in transport.send(mails, begin_by=float("inf"))]
+    return [answer for _, answer in all_sent(transport, mails)]
 
 
 def test_a_letter_is_a_file_that_a_mail_client_opens(outbox):
@@ -106,9 +106,10 @@ def test_a_crash_half_way_leaves_no_letter_under_its_name(tmp_path, outbox):
         from tests.mail.letters import a_mail
         from followup.clock import VirtualClock
         from followup.mail.outbox import Outbox
+        from followup.mail.transport import always
         os.fsync = lambda handle: os._exit(9)
         outbox = Outbox(Path(sys.argv[2]), VirtualClock(datetime(2026, 1, 1, tzinfo=UTC)))
-        list(outbox.send([a_mail()], begin_by=float("inf")))
+        list(outbox.send([a_mail()], may_begin=always))
         """
     )
     root = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from followup.services import backfill, deliver, deploy
 from followup.services.advance import advance
 from followup.services.answers import record_click
 from followup.services.claim import Wave, claim
-from followup.services.deliver import settle
 from followup.services.replay import replay, reserve
+from followup.services.settle import settle
 from followup.services.sweep import recover
 from followup.store import customers, messages, suppressions
 from followup.store.engine import make_engine, writing

@@ -159,14 +159,13 @@ def test_the_more_important_letter_goes_first_whichever_id_a_worker_is_given(eng
     shop.take_in(a_purchase())
     write_but_do_not_send(shop)
     lesser = next(row.id for row in shop.rows("messages") if row.workflow == "check-in")
-    asked = iter([False, False, True])
     deliver(
         shop.engine,
         [lesser],
         library=shop.library,
         post=shop.post,
         clock=shop.clock,
-        stopping=lambda: next(asked, True),
+        stopping=lambda: len(shop.letters()) > 0,
     )
     assert {row.workflow: row.state for row in shop.rows("messages")} == {
         "check-in": "due",

@@ -1,6 +1,7 @@
 """What the provider reports of letters comes onto their rows, in whatever order and however often it comes."""
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -11,7 +12,7 @@ from sqlalchemy import Engine, update
 
 from followup.core.message import Accepted, Rejected, Unknown
 from followup.core.replies import InboundState
-from followup.services.deliver import settle
+from followup.services.settle import settle
 from followup.services.track import store_events, track
 from followup.store import aliases, schema, signs
 from followup.store.engine import reading, writing
@@ -285,6 +286,20 @@ class TestRepetition:
         nameless = an_event(asked, "delivered", sg_event_id=None)
         assert len(post(asked, nameless)) == 1
         assert post(asked, dict(reversed(nameless.items()))) == []
+
+    def test_the_same_events_posted_at_once_in_another_order_do_not_lock_each_other_out(self, asked: World) -> None:
+        posts = [[{"event": "open", "sg_event_id": f"{turn} {n}"} for n in range(400)] for turn in range(8)]
+        together = threading.Barrier(4, timeout=20)
+
+        def post_all(thread: int) -> int:
+            stored = 0
+            for events in posts:
+                together.wait()
+                stored += len(post(asked, *(events[::-1] if thread % 2 else events)))
+            return stored
+
+        with ThreadPoolExecutor(4) as threads:
+            assert sum(threads.map(post_all, range(4))) == 8 * 400
 
     def test_what_was_applied_is_not_applied_again(self, asked: World) -> None:
         ids = post(asked, an_event(asked, "delivered"), an_event(asked, "processed"))

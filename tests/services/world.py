@@ -107,10 +107,12 @@ class Scripted:
     recovered: Answer = field(default_factory=lambda: Accepted("X1"))
     sent: list[OutgoingMail] = field(default_factory=list)
 
-    def send(self, mails, *, begin_by):
+    name = "scripted"
+
+    def send(self, mails, *, may_begin):
         for mail in mails:
             self.sent.append(mail)
-            yield mail, self.answer
+            yield [(mail, self.answer)]
 
     def recover(self, mail):
         return self.recovered

@@ -1,14 +1,21 @@
+import os
+import signal
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, insert, text
+from sqlalchemy import Connection, Engine, create_engine, insert, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from followup.errors import ConfigurationError, TemporaryError
 from followup.store.engine import durably, make_engine, reading, writing
+from followup.store.postgresql import unhurried
 from followup.store.schema import audit
 from followup.store.upgrade import current, newest, upgrade
 from tests.store.make import START, rows_of
@@ -95,6 +102,105 @@ def test_a_connection_that_the_server_cut_is_a_temporary_error_and_the_next_one_
     outside.dispose()
     with reading(postgres_engine) as conn:
         assert rows_of(conn, audit) == 0, "a dead connection in the pool is replaced unseen"
+
+
+# -- PostgreSQL that does not answer --
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a server process: its machine still acknowledges what comes, and nothing answers."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def server_process(conn: Connection) -> int:
+    pid: int = conn.scalar(text("SELECT pg_backend_pid()"))
+    return pid
+
+
+def longest(conn: Connection) -> str:
+    found: str = conn.scalar(text("SHOW statement_timeout"))
+    return found
+
+
+@pytest.fixture
+def hasty(postgres_url: str) -> Iterator[Engine]:
+    """Yield an engine that gives a statement half a second."""
+    engine = make_engine(postgres_url, statement_seconds=0.5)
+    yield engine
+    engine.dispose()
+
+
+def test_a_server_that_stops_answering_is_given_up_and_the_next_connection_works(hasty: Engine) -> None:
+    def ask_a_stopped_server() -> None:
+        with reading(hasty) as conn, stopped(server_process(conn)):
+            conn.execute(text("SELECT 1"))
+
+    began = time.monotonic()
+    with pytest.raises(TemporaryError, match=r"did not answer for 2\.5 seconds"):
+        ask_a_stopped_server()
+    assert 2.5 <= time.monotonic() - began < 8
+    with reading(hasty) as conn:
+        assert conn.scalar(text("SELECT 1")) == 1
+
+
+def test_a_connection_that_stalls_in_the_pool_is_given_up_too(hasty: Engine) -> None:
+    with reading(hasty) as conn:
+        resting = server_process(conn)
+    with stopped(resting), reading(hasty) as conn:
+        assert server_process(conn) != resting
+
+
+def test_a_statement_that_takes_too_long_is_ended_by_the_server(hasty: Engine) -> None:
+    with pytest.raises(TemporaryError, match="statement timeout"), writing(hasty) as conn:
+        conn.execute(text("SELECT pg_sleep(20)"))
+    with reading(hasty) as conn:
+        assert longest(conn) == "500ms"
+
+
+def test_an_answer_that_keeps_coming_is_no_silence(hasty: Engine) -> None:
+    rows = text("SELECT n, repeat('x', 4000), pg_sleep(0.2) FROM generate_series(1, 16) n")
+    with reading(hasty) as conn:
+        conn.execute(text("SET LOCAL statement_timeout = 0"))
+        assert len(conn.execute(rows).all()) == 16
+
+
+def test_a_limit_of_the_operators_own_stays_and_is_waited_for(postgres_url: str) -> None:
+    url = make_url(postgres_url).update_query_dict({"options": "-c statement_timeout=20s"})
+    engine = make_engine(url.render_as_string(hide_password=False), statement_seconds=0.5)
+    with reading(engine) as conn:
+        assert longest(conn) == "20s"
+        conn.execute(text("SELECT pg_sleep(3)"))
+    engine.dispose()
+
+
+def test_a_statement_may_be_unhurried(hasty: Engine) -> None:
+    with writing(hasty) as conn, unhurried(conn):
+        conn.execute(text("SELECT pg_sleep(3)"))
+        assert longest(conn) == "0"
+    with pytest.raises(TemporaryError, match="statement timeout"), writing(hasty) as conn:
+        conn.execute(text("SELECT pg_sleep(20)"))
+
+
+def test_a_lost_peer_is_noticed_and_a_url_that_says_otherwise_is_heard(postgres_url: str) -> None:
+    engine = make_engine(f"{postgres_url}&keepalives_idle=5")
+    with reading(engine) as conn:
+        assert conn.connection.driver_connection is not None
+        asked = {option.keyword.decode(): option.val for option in conn.connection.driver_connection.pgconn.info}
+    assert (asked["keepalives_idle"], asked["keepalives_interval"], asked["tcp_user_timeout"]) == (
+        b"5",
+        b"10",
+        b"10000",
+    )
+    engine.dispose()
+
+
+def test_who_waits_for_a_connection_gives_up_before_a_proxy_does(postgres_engine: Engine) -> None:
+    assert getattr(postgres_engine.pool, "_timeout") == 10  # noqa: B009 - mypy knows no such attribute
 
 
 # -- bugs stay bugs --

@@ -254,12 +254,9 @@ def test_what_rests_with_its_lease_over_is_found_by_state(engine: Engine) -> Non
 def test_two_sweeps_do_not_wait_for_each_other(postgres_engine: Engine) -> None:
     with writing(postgres_engine) as conn:
         claimed = [a_message(conn, MessageState.CLAIMED) for _ in range(2)]
-        a_message(conn, MessageState.BLOCKED)
     with writing(postgres_engine) as one, writing(postgres_engine) as two:
         assert [message.id for message in messages.abandoned(one, MessageState.CLAIMED, limit=1)] == claimed[:1]
         assert [message.id for message in messages.abandoned(two, MessageState.CLAIMED, limit=9)] == claimed[1:]
-        assert len(messages.blocked_too_long(one, now=at(99), limit=9)) == 1
-        assert messages.blocked_too_long(two, now=at(99), limit=9) == []
 
 
 # -- blocked, held, withdrawn --

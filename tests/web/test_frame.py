@@ -5,14 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from sqlalchemy import Engine
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from followup.app import App
 from followup.services.hints import NoHints
@@ -109,6 +112,56 @@ def test_a_bug_is_told_plainly_and_logged_without_what_it_says(caplog: pytest.Lo
     assert "in fail" in logged
     assert "abcdef" not in logged
     assert "ana@" not in logged
+
+
+class TestCrowds:
+    @staticmethod
+    def framed(under_way: list[str], go_on: anyio.Event, *, most: int) -> Frame:
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            under_way.append(scope["path"])
+            await go_on.wait()
+            await PlainTextResponse("done")(scope, receive, send)
+
+        return Frame(slow, screens=Screens(test_mode=True), https=False, most_requests=most)
+
+    @staticmethod
+    async def ask(frame: Frame, path: str, answers: list[tuple[str, int, str | None]]) -> None:
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answers.append((path, message["status"], Headers(raw=message["headers"]).get("retry-after")))
+
+        await frame(scope, receive, send)
+
+    def test_only_so_many_requests_are_under_way_and_more_are_told_to_come_again(self) -> None:
+        under_way: list[str] = []
+        answers: list[tuple[str, int, str | None]] = []
+
+        async def crowd() -> None:
+            go_on = anyio.Event()
+            frame = self.framed(under_way, go_on, most=2)
+            async with anyio.create_task_group() as asking:
+                for path in ("/a", "/b", "/hooks/sendgrid/inbound", "/healthz", "/healthz"):
+                    asking.start_soon(self.ask, frame, path, answers)
+                await anyio.wait_all_tasks_blocked()
+                assert answers == [("/hooks/sendgrid/inbound", 503, "10")]
+                assert sorted(under_way) == ["/a", "/b", "/healthz", "/healthz"]
+                go_on.set()
+            await self.ask(frame, "/c", answers)
+            assert answers[-1] == ("/c", 200, None)
+
+        anyio.run(crowd)
+
+
+def test_only_a_hook_is_asked_with_a_path_of_any_length(asked: Visiting) -> None:
+    with asked.site() as browser:
+        assert browser.post("/hooks/sendgrid/inbound?" + "x" * 5_000, content=b"").status_code == 200
+        assert browser.post("/hooks/sendgrid/events?" + "x" * 5_000, content=b"[]").status_code == 200
+        assert browser.get(asked.link("fine") + "?" + "x" * 5_000).status_code == 404
 
 
 class TestTheDatabaseAway:

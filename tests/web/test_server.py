@@ -1,11 +1,13 @@
 """The server: it takes connections, ends when it is told to, and leaves signals alone."""
 
+import logging
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -17,9 +19,11 @@ from starlette.routing import Route
 from followup.errors import ConfigurationError
 from followup.web.server import serve
 
+HELLO = Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])
+
 
 @contextmanager
-def served(site: Starlette) -> Iterator[tuple[int, threading.Event]]:
+def served(site: Starlette, **more: Any) -> Iterator[tuple[int, threading.Event]]:
     """Yield the port of a running server and what stops it."""
     stopping, listening = threading.Event(), threading.Event()
     ports: list[int] = []
@@ -29,7 +33,7 @@ def served(site: Starlette) -> Iterator[tuple[int, threading.Event]]:
         listening.set()
 
     with ThreadPoolExecutor(1) as beside:
-        serving = beside.submit(serve, site, port=0, stopping=stopping, ready=ready)
+        serving = beside.submit(serve, site, port=0, stopping=stopping, ready=ready, **more)
         serving.add_done_callback(lambda _: listening.set())
         assert listening.wait(20)
         try:
@@ -40,8 +44,7 @@ def served(site: Starlette) -> Iterator[tuple[int, threading.Event]]:
 
 
 def test_it_answers_and_names_no_server() -> None:
-    site = Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])
-    with served(site) as (port, _), urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+    with served(HELLO) as (port, _), urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
         assert answer.read() == b"hello"
         assert "server" not in answer.headers
 
@@ -81,3 +84,70 @@ def test_a_port_in_use_is_named() -> None:
         with pytest.raises(ConfigurationError, match=f"port {port} cannot be listened on") as refused:
             serve(Starlette(), port=port, stopping=threading.Event())
     assert "PORT" in refused.value.hint
+
+
+def connected(port: int, held: ExitStack) -> socket.socket:
+    return held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+
+
+def test_connections_that_ask_nothing_keep_nobody_out() -> None:
+    with served(HELLO) as (port, _), ExitStack() as held:
+        for _ in range(300):
+            connected(port, held)
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            assert answer.read() == b"hello"
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX: "])
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["at once", "after another"])
+def test_who_sends_no_whole_request_is_cut_off(before: bytes, sent: bytes) -> None:
+    with served(HELLO, head_seconds=0.2) as (port, _), ExitStack() as held:
+        line = connected(port, held)
+        line.sendall(before)
+        if before:
+            assert line.recv(4_000).endswith(b"hello")
+            line.sendall(sent or b"\r\n")
+        else:
+            line.sendall(sent)
+        assert line.recv(4_000) == b""
+
+
+def test_who_sends_a_head_without_end_is_cut_off() -> None:
+    with served(HELLO) as (port, _), ExitStack() as held:
+        line = connected(port, held)
+        with pytest.raises(ConnectionError):
+            line.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000_000)
+
+
+def test_who_sends_the_body_later_is_waited_for() -> None:
+    came = threading.Event()
+
+    async def echo(request: Request) -> PlainTextResponse:
+        came.set()
+        return PlainTextResponse(await request.body())
+
+    site = Starlette(routes=[Route("/", echo, methods=["POST"])])
+    with served(site, head_seconds=0.2) as (port, _), ExitStack() as held:
+        slow, silent = connected(port, held), connected(port, held)
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        assert came.wait(10)
+        assert silent.recv(1) == b"", "this one was cut off, and it came later"
+        slow.sendall(b"hello")
+        assert slow.recv(4_000).endswith(b"hello")
+
+
+def test_a_connection_may_rest_between_two_requests() -> None:
+    with served(HELLO, head_seconds=0.2) as (port, _), ExitStack() as held:
+        line = connected(port, held)
+        for _ in range(2):
+            line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert line.recv(4_000).endswith(b"hello")
+            assert connected(port, held).recv(1) == b"", "so much time has passed"
+
+
+def test_the_start_is_in_the_log_with_what_the_caller_knows(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "followup")
+    with served(HELLO, about={"mode": "test"}) as (port, _):
+        pass
+    (started,) = [record for record in caplog.records if record.message == "web.started"]
+    assert (vars(started)["port"], vars(started)["mode"]) == (port, "test")

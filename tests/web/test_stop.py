@@ -47,6 +47,29 @@ def test_a_mail_programs_button_unsubscribes_without_redirect_or_cookie(
     assert asked.world.rows("enrollments")[0].outcome == "unsubscribed"
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--b\r\n"),
+        ("multipart/form-data; boundary=b", b"no boundary \xff" * 99),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="List-Unsub'),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="x"; filename="f"\r\n\r\nOne-Click\r\n--b--\r\n',
+        ),
+        ("multipart/form-data; boundary=b; charset=nonsense", ONE_CLICK[2][1]),
+        ("application/x-www-form-urlencoded", b"a=1&" * 99),
+        ("application/x-www-form-urlencoded", b"a" * 70_000),
+        ("application/x-www-form-urlencoded; charset=utf-16", b"%ff=%00"),
+    ],
+)
+def test_whatever_the_form_is_whoever_posts_to_the_link_has_decided(asked: Visiting, kind: str, body: bytes) -> None:
+    with asked.site() as browser:
+        answer = browser.post(asked.stop_link, content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.text) == (200, "You are unsubscribed.\n")
+    assert reasons(asked) == [("unsubscribed", "page")]
+
+
 def test_the_link_in_the_header_is_the_one_that_works(asked: Visiting) -> None:
     header = asked.world.letters()[0]["List-Unsubscribe"]
     link = header.split(">")[0].removeprefix("<https://forge.example")

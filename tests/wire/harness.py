@@ -202,7 +202,9 @@ class OverTheWire(Replay):
 class Nowhere:
     """The way out of a process that sends nothing."""
 
-    def send(self, mails, *, begin_by):
+    name = "nowhere"
+
+    def send(self, mails, *, may_begin):
         raise AssertionError("only workers send")
         yield
 

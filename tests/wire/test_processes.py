@@ -27,6 +27,7 @@ from followup.store.types import real_now
 from followup.store.upgrade import upgrade
 from tests.local_sendgrid import Behaviour, events_for
 from tests.local_sendgrid.hooks import post_events
+from tests.mail.smtp_server import SmtpServer
 from tests.services.world import ASK, CHECK_IN, OPEN, PEOPLE, SEND, SHOP, a_purchase
 from tests.wire.harness import Deployment, Process, deployment, until
 
@@ -184,6 +185,29 @@ def test_what_a_killed_worker_was_sending_is_not_repeated_but_proven_by_an_event
     assert post_events(hook, reports, shop.running.signer) == 200
     until(lambda: shop.all_accepted(3), what="the proof")
     assert web.stop() == 0
+
+
+def test_a_kill_leaves_nobody_in_doubt_whose_answer_had_come(shop: Shop) -> None:
+    shop.running.sendgrid.script(Behaviour.HANG, *[Behaviour.LIMIT] * 6, *[Behaviour.ACCEPT] * 5)
+    shop.orders(12)
+    worker = shop.command("worker")
+    until(lambda: shop.states()["sending"] == 1, what="the settling of all that was answered")
+    os.killpg(worker.popen.pid, signal.SIGKILL)
+    worker.popen.wait()
+    assert shop.states() == {"sending": 1, "due": 6, "accepted": 5}
+
+
+def test_a_worker_that_hands_letters_over_one_by_one_stops_between_two(postgres_url: str, tmp_path: Path) -> None:
+    with SmtpServer(latency_seconds=0.3) as server:
+        env = {"FOLLOWUP_TRANSPORT": "smtp", "FOLLOWUP_SMTP_URL": f"smtp://127.0.0.1:{server.port}?tls=off"}
+        for shop in _shop(postgres_url, tmp_path, None, **env):
+            shop.orders(60)
+            worker = shop.command("worker")
+            until(lambda: len(server.letters) > 2, what="the first letters")
+            assert worker.stop() == 0
+            states = shop.states()
+            assert set(states) == {"accepted", "due"}
+            assert states["accepted"] == len(server.letters) < 60
 
 
 # -- Redis --

@@ -106,4 +106,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'failed'"),
         sqlite_where=sa.text("state = 'failed'"),
     )
+    op.add_column(
+        "messages",
+        sa.Column(
+            "transport",
+            sa.Text(),
+            nullable=True,
+            comment="the way out it was given to: no other can say what became of it",
+        ),
+    )
     op.drop_column("answers", "provisional")

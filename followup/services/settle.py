@@ -1,0 +1,167 @@
+"""
+Settling: what a way out said of each attempt is written down, by token.
+
+An answer to an attempt that is not the row's own any more is dropped. The provider's answer is worth more than
+a database that is away for a moment: it is kept and written down when the database is back.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from followup.clock import Clock
+from followup.core.events import EventKind
+from followup.core.message import (
+    Accepted,
+    Action,
+    Answer,
+    HaltScope,
+    MessageState,
+    Misconfigured,
+    Outcome,
+    Rejected,
+    RetrySafe,
+)
+from followup.errors import TemporaryError
+from followup.store import enrollments, events, halts, messages
+from followup.store.engine import writing
+from followup.store.events import NewEvent
+from followup.store.messages import StoredMessage
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 0.5  # between two tries to reach the database
+
+
+class Settling:
+    """
+    The answers of one wave on their way to the record.
+
+    Args:
+        ids: the message that each token was sent under.
+        by: in seconds of ``time.monotonic()``; when the lease has run out, others have looked after the rest.
+    """
+
+    def __init__(self, engine: Engine, ids: Mapping[str, int], *, clock: Clock, by: float) -> None:
+        self._engine, self._ids, self._clock, self._by = engine, ids, clock, by
+        self._left: dict[str, Answer] = {}
+
+    def add(self, answers: Mapping[str, Answer]) -> None:
+        """Write down *answers*, and what could not be written before; try once."""
+        self._left |= answers
+        try:
+            self._settle()
+        except TemporaryError as error:
+            log.warning("answers.waiting", extra={"answers": len(self._left), "reason": str(error)})
+
+    def finish(self) -> None:
+        """
+        Write down what is left, as soon as the database is there.
+
+        Raises:
+            TemporaryError: it did not come back in time.
+        """
+        while self._left:
+            try:
+                self._settle()
+            except TemporaryError:
+                if time.monotonic() >= self._by:
+                    raise
+                time.sleep(AGAIN_SECONDS)
+
+    def _settle(self) -> None:
+        settle(self._engine, {self._ids[token]: token for token in self._left}, self._left, clock=self._clock)
+        self._left = {}
+
+
+def settle(
+    engine: Engine,
+    tokens_of: Mapping[int, str],
+    answers: Mapping[str, Answer],
+    *,
+    clock: Clock,
+    at: datetime | None = None,
+) -> None:
+    """
+    Write down what the transport said, by token: an answer to an attempt that is not the row's own is dropped.
+
+    A letter that was given up as unknown meanwhile is accepted all the same when that is the answer.
+
+    Args:
+        tokens_of: the token that each message id was sent under.
+        answers: by token; a message whose token has none stays as it is until its lease ends.
+        at: when the provider took the accepted ones (business time); default now.
+    """
+    moment = at or clock.now()
+    with writing(engine) as conn:
+        enrollment_ids = messages.enrollments_of(conn, tokens_of)
+        enrollments.lock(conn, enrollment_ids)
+        held = messages.lock(conn, tokens_of, MessageState.SENDING, MessageState.UNKNOWN)
+        answered = [
+            (message, answers[token])
+            for message_id, token in tokens_of.items()
+            if (message := held.get(message_id)) and message.token == token and token in answers
+        ]
+        answered = [
+            (message, answer)
+            for message, answer in answered
+            if message.state is MessageState.SENDING or isinstance(answer, Accepted)
+        ]
+        for action, rows in _settled(answered, moment).items():
+            messages.move(conn, action, rows)
+        taken = [message for message, answer in answered if isinstance(answer, Accepted)]
+        events.add(conn, [accepted_event(message, moment) for message in taken], now=moment)
+        refused = [answer.reason for _, answer in answered if isinstance(answer, Misconfigured)]
+        if refused:  # the others would be refused as well
+            halts.halt(conn, HaltScope.SENDER, reason=refused[0], now=clock.now())
+        done = [message.enrollment_id for message, answer in answered if isinstance(answer, Accepted | Rejected)]
+        enrollments.wake(conn, done, at=moment)
+    for message, answer in answered:
+        log.info("message.settled", extra={"message_id": message.id, "answer": type(answer).__name__})
+
+
+def _settled(answered: Sequence[tuple[StoredMessage, Answer]], at: datetime) -> dict[Action, list[dict[str, object]]]:
+    """Return the rows to write for each action."""
+    rows: dict[Action, list[dict[str, object]]] = {}
+    for message, answer in answered:
+        row: dict[str, object] = {"id": message.id}
+        match answer:
+            case Accepted(provider_id):
+                action, more = (
+                    Action.ACCEPT,
+                    {"accepted_at": at, "provider_id": provider_id, "outcome": Outcome.ACCEPTED},
+                )
+            case RetrySafe(not_before, reason):
+                action, more = Action.RETRY, {"due_at": not_before, "reason": reason, "token": None, "sending_at": None}
+            case Rejected(reason):
+                action, more = Action.REJECT, {"reason": reason}
+            case Misconfigured(reason):
+                action, more = Action.BLOCK, {"reason": reason, "token": None, "sending_at": None}
+            case _:
+                action, more = Action.LOSE, {"reason": answer.reason}
+        rows.setdefault(action, []).append(row | more)
+    return rows
+
+
+def accepted_event(message: StoredMessage, at: datetime) -> NewEvent:
+    """Return the timeline's entry for a letter that the provider took."""
+    return NewEvent(
+        customer_id=message.customer_id,
+        order_id=message.order_id,
+        kind=EventKind.MESSAGE_ACCEPTED.value,
+        occurred_at=at,
+        source="message",
+        external_id=f"{message.id}:{message.token}",
+        data={
+            "workflow": message.workflow,
+            "step": message.step,
+            "round": message.round,
+            "letter": message.letter,
+            "sender": message.sender,
+            "subject": message.subject,
+            "question": message.question,
+        },
+    )
