@@ -131,7 +131,7 @@ class _Hooks:
 
         It is read to its end all the same: who is cut off while still sending sees no answer.
         """
-        spool = until_answered.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY))
+        spool = until_answered.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115 - it is one
         size = 0
         async for chunk in request.stream():
             room, before = most - size, size

@@ -268,7 +268,8 @@ class TestAliases:
     def test_the_first_letter_to_go_by_an_id_keeps_it(self, world: World) -> None:
         sent(world, orders=2)
         first, second = world.rows("messages")
-        report(world, an_event(world, "processed"), an_event(world, "delivered", fu_token=second.token))
+        report(world, an_event(world, "processed"))
+        report(world, an_event(world, "delivered", fu_token=second.token))
         with reading(world.engine) as conn:
             assert list(aliases.tokens(conn, ["<aBc-1_x@geopod-ismtpd-1.sendgrid.net>", "<other@x>"]).values()) == [
                 first.token
