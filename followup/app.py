@@ -126,6 +126,11 @@ class App:
         )
 
     @property
+    def about(self) -> dict[str, object]:
+        """Return what the log says of a process at its start."""
+        return {"mode": self.settings.mode.value, "transport": self.settings.transport.value}
+
+    @property
     def whereto(self) -> str:
         """Say in which mode this is, and where letters go."""
         settings, kind = self.settings, self.settings.transport

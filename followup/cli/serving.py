@@ -79,7 +79,7 @@ def web_command(port: int | None) -> None:
     port = app.settings.port if port is None else port
     say_hello(app, f"listening on port {port}")
     threading.Thread(target=_watch, args=(app, stopping), name="watch", daemon=True).start()
-    serve(make_site(app, hints), port=port, stopping=stopping)
+    serve(make_site(app, hints), port=port, stopping=stopping, about=app.about)
 
 
 @click.command("run")
@@ -110,7 +110,7 @@ def run_command(port: int | None) -> None:
         working = beside.submit(worker.run)
         working.add_done_callback(lambda _: stop())
         try:
-            serve(make_site(app, worker.hints), port=port, stopping=stopping)
+            serve(make_site(app, worker.hints), port=port, stopping=stopping, about=app.about)
         finally:
             stop()
         working.result()
