@@ -1,11 +1,14 @@
 """A message: its states, the moves between them, and the five answers of a transport."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from followup.errors import IllegalTransition
+
+_MESSAGE_ID = re.compile(r"<[\x21-\x3b=\x3f-\x7e]{1,250}@[\x21-\x3b=\x3f-\x7e]{1,250}>")
 
 
 class MessageState(StrEnum):
@@ -166,3 +169,8 @@ class Unknown:
 
 
 Answer = Accepted | RetrySafe | Rejected | Misconfigured | Unknown
+
+
+def is_message_id(text: str) -> bool:
+    """Tell whether *text* is a Message-ID with its angle brackets (RFC 5322, 3.6.4), fit for a header."""
+    return _MESSAGE_ID.fullmatch(text) is not None

@@ -7,6 +7,8 @@ from enum import StrEnum
 from followup.core.events import EventKind
 from followup.core.message import Outcome
 
+TOKEN_ARGUMENT = "fu_token"  # noqa: S105 - a letter's token goes out and comes back under it; the prefix makes it ours
+
 
 class EventState(StrEnum):
     """How far a reported event has come."""

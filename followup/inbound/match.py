@@ -68,9 +68,3 @@ def name_in(message_id: str, reply_domain: str) -> str | None:
     """Return the name of the message of ours that *message_id* was made for, or None."""
     match = _NAME.fullmatch(message_id)
     return match[1].lower() if match and match[2].lower() == reply_domain.lower() else None
-
-
-def referenced_names(mail: ReadMail, reply_domain: str) -> list[str]:
-    """Return the names of our messages that *mail* refers to by the ids we gave them, nearest first, each once."""
-    names = (name_in(message_id, reply_domain) for message_id in referenced_ids(mail))
-    return list(dict.fromkeys(name for name in names if name))

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from followup.core.events import EventKind
-from followup.core.message import Outcome
-from followup.core.provider import Report
+from followup.core.message import Outcome, is_message_id
+from followup.core.provider import TOKEN_ARGUMENT, Report
 from followup.core.tokens import NAME_LENGTH
 from followup.errors import ConfigurationError
 from followup.inbound.charsets import clean
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 PROVIDER = "sendgrid"
 SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
-TOKEN_ARGUMENT = "fu_token"  # noqa: S105 - the custom argument that names the attempt; comes back on every event
 EVENTS_MAX_AGE = 25 * 3600  # seconds
 MAIL_MAX_AGE = 73 * 3600  # seconds
 MAX_AHEAD_SECONDS = 600
@@ -35,7 +34,6 @@ MAX_RECIPIENTS = 500
 _DEEP = 20
 
 _TOKEN = re.compile(rf"[a-z2-7]{{{NAME_LENGTH}}}")
-_MESSAGE_ID = re.compile(r"<[\x21-\x3b=\x3f-\x7e]{1,250}@[\x21-\x3b=\x3f-\x7e]{1,250}>")
 _PROVIDER_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -235,7 +233,7 @@ def report(raw: Mapping[str, Any]) -> Report:
         address=_text(raw, "email")[:320],
         at=_moment(raw.get("timestamp")),
         provider_id=provider_id if _PROVIDER_ID.fullmatch(provider_id) else None,
-        message_id=message_id if _MESSAGE_ID.fullmatch(message_id) else None,
+        message_id=message_id if is_message_id(message_id) else None,
         reason=reason[:500],
     )
 

@@ -20,13 +20,12 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
+from followup.core.message import is_message_id
 from followup.core.people import Person
 from followup.core.tokens import TokenPurpose, sign
 from followup.mail.headers import SUBJECT_LENGTH, display_name, encoded, folded, mailbox, named_mailbox, one_line
 
 REFERENCES_KEPT = 20  # a thread's first and its newest are what clients use (RFC 5322, 3.6.4)
-
-_MESSAGE_ID = re.compile(r"<[\x21-\x3b=\x3f-\x7e]{1,250}@[\x21-\x3b=\x3f-\x7e]{1,250}>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,10 +210,10 @@ def _thread_headers(thread: Thread | None) -> dict[str, str]:
     if thread is None:
         return {}
     known = [*thread.references, thread.in_reply_to]
-    ids = [given for given in dict.fromkeys(known) if _MESSAGE_ID.fullmatch(given)]
+    ids = [given for given in dict.fromkeys(known) if is_message_id(given)]
     if len(ids) > REFERENCES_KEPT:
         ids = [ids[0], *ids[1 - REFERENCES_KEPT :]]
-    parent = {"In-Reply-To": thread.in_reply_to} if _MESSAGE_ID.fullmatch(thread.in_reply_to) else {}
+    parent = {"In-Reply-To": thread.in_reply_to} if is_message_id(thread.in_reply_to) else {}
     return parent | ({"References": " ".join(ids)} if ids else {})
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from followup import __version__
 from followup.clock import Clock
 from followup.core.message import Accepted, Answer, Misconfigured, Rejected, RetrySafe, Unknown
+from followup.core.provider import TOKEN_ARGUMENT
 from followup.errors import ConfigurationError, TemporaryError
 from followup.mail.headers import one_line
 from followup.mail.http import (
@@ -36,7 +37,6 @@ from followup.mail.transport import NOT_BEGUN, Answered
 log = logging.getLogger(__name__)
 
 URL = "https://api.sendgrid.com"
-NAME_ARG = "fu_token"  # comes back with every event, at its top level; the prefix keeps it apart from SendGrid's own
 
 RETRY_AFTER = timedelta(minutes=1)  # no connection
 AFTER_A_BUG = timedelta(hours=1)
@@ -165,7 +165,7 @@ def payload(mail: OutgoingMail) -> dict[str, Any]:
         "personalizations": [{"to": [to]}],
         "content": [{"type": "text/plain", "value": mail.text}, {"type": "text/html", "value": mail.html}],
         "headers": dict(mail.headers),
-        "custom_args": {NAME_ARG: mail.token},
+        "custom_args": {TOKEN_ARGUMENT: mail.token},
         "tracking_settings": _TRACKING_OFF,
     }
 

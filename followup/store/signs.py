@@ -1,6 +1,6 @@
 """Signs of life: when a sweep last ran, when the provider last reported, when mail last came in."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
@@ -14,12 +14,6 @@ def seen(conn: Connection, what: str) -> None:
     """Note that *what* (``SWEEP``, ``EVENTS`` or ``INBOUND``) happened just now, by the database's clock."""
     new = insert(conn, signs_of_life).values(what=what, seen_at=real_now())
     conn.execute(new.on_conflict_do_update(index_elements=[signs_of_life.c.what], set_={"seen_at": real_now()}))
-
-
-def last_seen(conn: Connection) -> dict[str, datetime]:
-    """Return when each was last seen (database time); what never was is not in it."""
-    rows = conn.execute(select(signs_of_life).order_by(signs_of_life.c.what))
-    return {row.what: row.seen_at for row in rows}
 
 
 def ages(conn: Connection) -> dict[str, timedelta]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from followup.inbound.kind import delivery_failed, mail_kind
-from followup.inbound.match import referenced_names
+from followup.inbound.match import name_in, referenced_ids
 from followup.inbound.mime import ReadMail, read
 from followup.inbound.reply_text import own_words
 from followup.inbound.returns import returns_on
@@ -32,7 +32,7 @@ def what_is_read(mail: ReadMail) -> dict[str, object]:
         "attachments": [[file.name, file.content_type, file.size] for file in mail.attachments],
         "returns_on": back.isoformat() if back else None,
         "delivery_failed": delivery_failed(mail),
-        "names": referenced_names(mail, DOMAIN),
+        "names": [name for message_id in referenced_ids(mail) if (name := name_in(message_id, DOMAIN))],
     }
 
 

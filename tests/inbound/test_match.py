@@ -1,7 +1,7 @@
 import pytest
 
 from followup.core.tokens import TokenPurpose, sign
-from followup.inbound.match import Addressed, addressed_token, referenced_names
+from followup.inbound.match import Addressed, addressed_token, name_in, referenced_ids
 from followup.inbound.mime import read
 
 DOMAIN = "reply.lumen.example"
@@ -64,4 +64,5 @@ def test_our_message_ids_are_found_nearest_first_and_strangers_are_not():
         f" <{'q' * 16}@{DOMAIN.upper()}> <{NAME}@{DOMAIN}> <{NAME}x@{DOMAIN}>\n\n".encode()
     )
 
-    assert referenced_names(mail, DOMAIN) == [NAME, "q" * 16, OTHER]
+    names = [name_in(message_id, DOMAIN) for message_id in referenced_ids(mail)]
+    assert names == [NAME, None, "q" * 16, None, None, OTHER]

@@ -23,7 +23,6 @@ from followup.inbound.sendgrid import (
     MAX_EVENTS,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
-    TOKEN_ARGUMENT,
     InboundPost,
     UnreadablePost,
     is_signed,
@@ -32,7 +31,6 @@ from followup.inbound.sendgrid import (
     read_post,
     report,
 )
-from followup.mail import sendgrid as transport
 from tests.inbound.posts import BOUNDARY, CONTENT_TYPE, Signer, a_form, a_raw_post
 
 # The example that the sendgrid-python project tests itself with.
@@ -129,9 +127,6 @@ class TestEvents:
         assert event.raw == json.loads(BODY)[0]
         assert event.event_id == "ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA"
         assert (event.token, posted.trouble) == (None, "")
-
-    def test_the_transport_and_the_events_call_the_token_by_one_name(self):
-        assert TOKEN_ARGUMENT == transport.NAME_ARG
 
     @pytest.mark.parametrize("token", ["", TOKEN.upper(), TOKEN + "a", TOKEN[1:], "a b'; DROP TABLE", 7, None, [TOKEN]])
     def test_what_looks_like_no_token_is_none(self, token):

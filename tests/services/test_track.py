@@ -345,7 +345,7 @@ class TestTrouble:
     def test_a_post_is_a_sign_of_life(self, asked: World) -> None:
         post(asked)
         with reading(asked.engine) as conn:
-            assert signs.EVENTS in signs.last_seen(conn)
+            assert signs.EVENTS in signs.ages(conn)
 
 
 SETS = {

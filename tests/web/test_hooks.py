@@ -78,7 +78,7 @@ class Door:
     @property
     def alive(self) -> set[str]:
         with reading(self.app.engine) as conn:
-            return set(signs.last_seen(conn))
+            return set(signs.ages(conn))
 
     def mails(self) -> list[tuple[str, str | None]]:
         return [(row.state, row.error) for row in self.rows("inbound_mail")]
