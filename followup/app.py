@@ -123,6 +123,7 @@ class App:
             transport=self.transport,
             identity=self.identity,
             suppression_key=self.settings.suppression_key.get_secret_value(),
+            per_minute=self.settings.sender_per_minute,
         )
 
     @property

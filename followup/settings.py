@@ -20,6 +20,11 @@ class Mode(StrEnum):
     LIVE = "live"
 
 
+class ResendUnknown(StrEnum):
+    OFF = "off"  # a person decides
+    AUTO = "auto"
+
+
 class TransportKind(StrEnum):
     OUTBOX = "outbox"
     SMTP = "smtp"
@@ -96,6 +101,13 @@ class Settings(BaseSettings):
         default=3, ge=1, le=64, description="jobs at once in one worker; each takes a connection"
     )
     sweep_seconds: float = Field(default=5.0, ge=0.01, le=300, description="how often a worker looks for what is due")
+    sender_per_minute: int | None = Field(
+        default=None, ge=1, le=100_000, description="letters a minute in one person's name, by all workers together"
+    )
+    resend_unknown: ResendUnknown = Field(
+        default=ResendUnknown.OFF, description="auto: send again what is proven not to have been accepted"
+    )
+    failpoint: str | None = Field(default=None, description="for tests of crashes: NAME:N:kill, :raise or :sleep=S")
     proxies: int = Field(
         default=1, ge=0, le=10, description="proxies in front of the web process that add to X-Forwarded-For"
     )

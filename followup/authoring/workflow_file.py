@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from followup.authoring import later
@@ -27,10 +28,12 @@ KEYS = (
     "exit_on",
     "send_window",
     "limits",
+    "first",
     "max_late",
     "max_postpone",
     "steps",
 )
+MOST_FIRST, MOST_PER_DAY = 1_000, 1_000_000
 REQUIRED = ("workflow", "title", "status", "owner", "sender", "trigger", "steps")
 TRIGGERS = ("order.placed", "order.paid", "order.fulfilled", "order.delivered", "manual")
 EVENTS = tuple(sorted(kind.value for kind in EventKind))
@@ -81,7 +84,7 @@ class _Reader:
         title, status, trigger = self.fields.text("title", numbers=True), self._status(), self._trigger()
         owner, sender = self._person("owner"), self._person("sender")
         only_if, re_entry = self._entry()
-        cap, priority = self._limits()
+        limits = self._limits()
         rest = {
             "exit_on": self._exits(),
             "send_window": self._window(),
@@ -108,8 +111,8 @@ class _Reader:
             learn=learn,
             only_if=only_if,
             re_entry=re_entry,
-            cap=cap,
-            priority=priority,
+            first=self._first(),
+            **limits,
             **rest,  # type: ignore[arg-type]
         )
         return WorkflowFile(workflow, references)
@@ -227,19 +230,25 @@ class _Reader:
         self.report.add(node.spot, "105", f'"{text}" is not a day.{hint}', f"days: {', '.join(WEEKDAYS)}")
         return None
 
-    def _limits(self) -> tuple[Cap | None, int]:
+    def _first(self) -> int:
+        return self.fields.integer("first", 1, MOST_FIRST) or 0
+
+    def _limits(self) -> dict[str, Any]:
         mapping = self.fields.mapping("limits")
         if mapping is None:
-            return None, Workflow.priority
-        fields = Fields(mapping, self.report, '"limits"', ("cap", "when_capped", "priority"))
+            return {}
+        fields = Fields(mapping, self.report, '"limits"', ("cap", "when_capped", "per_day", "priority"))
         fields.check()
         found = fields.parsed("cap", read_cap)
         skip = fields.choice("when_capped", ("postpone", "skip")) == "skip"
         priority = fields.integer("priority", 0, 100)
         if "when_capped" in mapping.entries and "cap" not in mapping.entries:
             self.report.add(mapping.entries["when_capped"].spot, "102", '"when_capped" needs "cap".')
-        cap = Cap(*found, skip) if found else None
-        return cap, Workflow.priority if priority is None else priority
+        return {
+            "cap": Cap(*found, skip) if found else None,
+            "per_day": fields.integer("per_day", 1, MOST_PER_DAY),
+            "priority": Workflow.priority if priority is None else priority,
+        }
 
     def _span(self, key: str, default: timedelta) -> timedelta:
         return self.fields.parsed(key, read_timedelta) or default

@@ -30,6 +30,8 @@ COMMANDS = {
     "customers": ("record", "Show a customer's record."),
     "replies": ("record", "Show what customers wrote."),
     "conversations": ("record", "Show who waits for an answer; close conversations."),
+    "messages": ("messages", "Show letters by state; decide about those that need a person."),
+    "suppressions": ("suppressions", "Show and change the list of those we never write to."),
     "workflows": ("workflows", "Show the applied workflows."),
     "why": ("record", "Explain what happened with an order, and what did not."),
     "doctor": ("doctor", "Check that everything is there, and say what to do."),

@@ -1,5 +1,7 @@
 """The only module that prints. Results go to stdout, everything said about them to stderr."""
 
+import csv
+import io
 import json
 import os
 import re
@@ -103,6 +105,19 @@ def _jsonable(value: object) -> object:
     if isinstance(value, date | Decimal):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def csv_rows(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print CSV (RFC 4180); a cell that a spreadsheet would take for a formula is made text by an apostrophe."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows([[_no_formula(str(cell)) for cell in row] for row in rows])
+    _print(text.getvalue(), end="")
+
+
+def _no_formula(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

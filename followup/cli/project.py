@@ -1,12 +1,13 @@
 """``init``, ``apply``, ``config``, ``db``: the project and its settings."""
 
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from followup.cli import output
-from followup.cli.shared import json_option, make_app
+from followup.cli.shared import Moment, json_option, make_app, yes_option
 
 
 @click.command("init")
@@ -28,8 +29,14 @@ def init_command(folder: Path) -> None:
 
 @click.command("apply")
 @click.option("--dry-run", is_flag=True, help="Only check the files.")
+@click.option(
+    "--first",
+    metavar="N",
+    type=click.IntRange(1, 1_000),
+    help="Hold the first N letters of each workflow that goes live until you have read them.",
+)
 @json_option
-def apply_command(dry_run: bool, as_json: bool) -> None:
+def apply_command(dry_run: bool, first: int | None, as_json: bool) -> None:
     """Check workflows, letters and people, and make them what runs."""
     from followup.authoring.bundle import load, read_folder
     from followup.authoring.diagnostics import BundleError
@@ -38,14 +45,14 @@ def apply_command(dry_run: bool, as_json: bool) -> None:
     app = make_app()
     files = read_folder(app.settings.project)
     try:
-        bundle, changed, unblocked = load(files), False, 0
+        bundle, changed, unblocked, held = load(files), False, 0, {}
     except BundleError as error:
         if as_json:
             output.document({"diagnostics": [asdict(one) for one in error.diagnostics]})
         raise
     if not dry_run:
-        applied = deploy.apply(app.upgraded_engine, files, clock=app.clock)
-        bundle, changed, unblocked = applied.bundle, applied.changed, applied.unblocked
+        applied = deploy.apply(app.upgraded_engine, files, clock=app.clock, first=first)
+        bundle, changed, unblocked, held = applied.bundle, applied.changed, applied.unblocked, dict(applied.first)
     if as_json:
         output.document(
             {
@@ -55,6 +62,7 @@ def apply_command(dry_run: bool, as_json: bool) -> None:
                 "workflows": {name: workflow.status.value for name, workflow in sorted(bundle.workflows.items())},
                 "letters": sorted(bundle.defaults),
                 "unblocked": unblocked,
+                "first": held,
                 "diagnostics": [],
             }
         )
@@ -68,6 +76,11 @@ def apply_command(dry_run: bool, as_json: bool) -> None:
         output.say(f"Nothing changed: bundle {bundle.hash[:12]} already runs.")
     if unblocked:
         output.say(f"{output.plural(unblocked, 'blocked letter')} will be tried again.")
+    for name, number in held.items():
+        output.say(f"The first {output.plural(number, 'letter')} of {name} wait until you have read them.")
+        output.hint("followup messages list --state held", "what waits; followup messages release lets it go")
+    if first and not held and not dry_run:
+        output.tell("No workflow goes live with this; --first changes nothing.")
 
 
 @click.command("config")
@@ -100,6 +113,40 @@ def config_command(as_json: bool) -> None:
 @click.group("db")
 def db_command() -> None:
     """Look after the database."""
+
+
+@db_command.command("recovered")
+@click.option(
+    "--since", required=True, metavar="TIME", type=Moment(), help="Of the backup: what happened from then on is lost."
+)
+@yes_option
+@json_option
+def db_recovered(since: datetime, yes: bool, as_json: bool) -> None:
+    """
+    Say that the database was restored from a backup.
+
+    Run it before any worker starts. Letters that may have left since TIME are of unknown fate from then on,
+    and none of them goes again by itself.
+    """
+    from dataclasses import asdict
+
+    from followup.services import restore
+
+    app = make_app()
+    until = app.clock.now()
+    what = (
+        f"Letters due by {output.local(until, until.tzinfo)} that have not left, as far as is known here, are in doubt."
+    )
+    if not output.confirm(what, yes=yes):
+        raise click.exceptions.Exit(1)
+    found = restore.recovered(app.engine, since, clock=app.clock)
+    if as_json:
+        output.document(asdict(found))
+        return
+    output.say(f"{output.plural(found.doubtful, 'letter')} may have left since then, and are unknown now.")
+    output.hint("followup messages list --state unknown", "decide about them: mark-sent, or resend")
+    output.hint("followup suppressions import FILE", "who unsubscribed meanwhile: the provider's list knows")
+    output.hint("followup import orders FILE", "orders of that time")
 
 
 @db_command.command("upgrade")

@@ -24,8 +24,12 @@ def status_command(as_json: bool) -> None:
     output.tell(app.whereto)
     if "all" in status.halted:
         output.tell(f"HALTED, no letter leaves: {status.halted['all']} (followup unhalt)")
-    if "sender" in status.halted:
-        output.tell(f"No letter leaves, the provider refuses us: {status.halted['sender']} (followup doctor)")
+    for name, why in status.halted.items():
+        if sender := name.partition("sender:")[2]:
+            output.tell(f"No letter of {sender} leaves: {why} (followup doctor)")
+    for workflow, held in status.first_letters.items():
+        output.tell(f"{output.plural(held, 'first letter')} of {workflow} wait until somebody has read them")
+        output.hint("followup messages list --state held", "what they are; followup messages release lets them go")
     if status.waiting_for_us:
         output.hint("followup conversations list", "who waits for us")
     if unmatched := report.count_unmatched(app.engine):

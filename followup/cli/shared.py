@@ -45,6 +45,7 @@ def make_app(*, clock: "Clock | None" = None, serving: bool = False, **overrides
     Raises:
         ConfigurationError: a setting is wrong, or the project folder is not there.
     """
+    from followup import failpoints
     from followup.app import App
     from followup.errors import ConfigurationError
     from followup.logs import configure
@@ -60,6 +61,7 @@ def make_app(*, clock: "Clock | None" = None, serving: bool = False, **overrides
     configure(
         settings.log_level if as_set else "WARNING", settings.log_format, stream=sys.stdout if serving else sys.stderr
     )
+    failpoints.arm(settings.failpoint)
     app = App(settings, clock=clock)
     click.get_current_context().call_on_close(app.close)
     return app

@@ -16,6 +16,7 @@ class EventKind(StrEnum):
     ORDER_CANCELLED = "order.cancelled"
     ORDER_REFUNDED = "order.refunded"  # data: {"full": bool}
     MESSAGE_ACCEPTED = "message.accepted"  # the provider took a letter of ours
+    MESSAGE_SENT_AGAIN = "message.sent_again"  # an attempt that was given up had been accepted, and another one left
     ANSWER_GIVEN = "answer.given"  # a one-click answer, or a reply that names one
     REPLY_RECEIVED = "reply.received"  # a person wrote to us
     AUTO_REPLY_RECEIVED = "auto_reply.received"  # a machine wrote: out of office, ticket receipt

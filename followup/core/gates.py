@@ -25,6 +25,8 @@ from followup.core.workflow import Ask, Send, Workflow, WorkflowStatus
 
 EXISTING_CUSTOMER = timedelta(days=730)  # 24 months after the last order
 HALTED = "everything is halted"
+FIRST_LETTERS = "the first letters wait until a person has read them"
+DAY = timedelta(hours=24)
 SHORTEST_POSTPONE = timedelta(seconds=60)
 
 
@@ -34,6 +36,7 @@ class VerdictKind(StrEnum):
     SKIP = "skipped"
     EXPIRE = "expired"
     CANCEL = "cancelled"  # and with it the run: there is nobody to write to any more
+    DOUBT = "unknown"  # it may have left already
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,9 @@ class Candidate:
     suppressed: str | None = None  # why, if the address is
     waiting_since: datetime | None = None  # since when the customer has been waiting for us
     recent: tuple[datetime, ...] = ()
+    in_doubt_until: datetime | None = None  # what was due by then may have left: the database was restored
+    today: tuple[datetime, ...] = ()  # when letters of the workflow left in the last 24 hours, oldest first
+    unread: bool = False  # it is one of the first letters, and no person has let it go
 
     @property
     def is_reminder(self) -> bool:
@@ -117,6 +123,15 @@ def _bounded(verdict: Verdict, candidate: Candidate, now: datetime) -> Verdict:
         values = {**verdict.values, "next_chance": until, "postponable_until": last}
         return Verdict(VerdictKind.EXPIRE, "max_postpone", f"no chance in time ({verdict.reason})", values)
     return Verdict(VerdictKind.POSTPONE, verdict.gate, verdict.reason, verdict.values, until)
+
+
+def in_doubt(candidate: Candidate, now: datetime) -> Verdict | None:
+    """A restored database does not know what left in the time it has lost."""
+    until = candidate.in_doubt_until
+    if until is None or candidate.due_at > until:
+        return None
+    values = {"due_at": candidate.due_at, "lost_until": until}
+    return Verdict(VerdictKind.DOUBT, "restored", "the database was restored: it may have left already", values)
 
 
 def halted(candidate: Candidate, now: datetime) -> Verdict | None:
@@ -236,6 +251,22 @@ def window(candidate: Candidate, now: datetime) -> Verdict | None:
     return Verdict(VerdictKind.POSTPONE, "window", "outside the send window", values, until=opens)
 
 
+def per_day(candidate: Candidate, now: datetime) -> Verdict | None:
+    limit = candidate.workflow.per_day
+    if limit is None or len(candidate.today) < limit:
+        return None
+    values: dict[str, object] = {"per_day": limit, "left": len(candidate.today)}
+    reason = f"{limit} letters of this workflow in the last 24 hours"
+    return Verdict(VerdictKind.POSTPONE, "per_day", reason, values, until=candidate.today[-limit] + DAY)
+
+
+def first_letters(candidate: Candidate, now: datetime) -> Verdict | None:
+    """Reminders go: somebody has read what they remind of."""
+    if not candidate.unread or candidate.is_reminder:
+        return None
+    return Verdict(VerdictKind.HOLD, "first_letters", FIRST_LETTERS)
+
+
 def _in_words(span: timedelta) -> str:
     """Return *span* in the unit a person would use."""
     if span % timedelta(days=1):
@@ -244,6 +275,7 @@ def _in_words(span: timedelta) -> str:
 
 
 GATES: tuple[Gate, ...] = (
+    in_doubt,
     halted,
     paused,
     order_void,
@@ -256,4 +288,6 @@ GATES: tuple[Gate, ...] = (
     reminder_margin,
     cap,
     window,
+    per_day,
+    first_letters,
 )

@@ -37,7 +37,6 @@ class HaltScope(StrEnum):
     """What stands still."""
 
     ALL = "all"  # an operator stopped every letter
-    SENDER = "sender"  # the provider refuses us; lifted when a setting may have changed
 
 
 class Action(StrEnum):
@@ -56,6 +55,9 @@ class Action(StrEnum):
     RETRY = "retry"  # known not to have been accepted
     REJECT = "reject"
     LOSE = "lose"  # no answer came
+    DOUBT = "doubt"  # the database was restored: it may have left in the time that is lost
+    PROVE = "prove"  # an attempt that had been given up was accepted after all
+    RESEND = "resend"  # a person orders it, or it is proven that the attempt was not accepted
 
 
 TRANSITIONS: Mapping[tuple[MessageState, Action], MessageState] = {
@@ -76,6 +78,18 @@ TRANSITIONS: Mapping[tuple[MessageState, Action], MessageState] = {
     (MessageState.SENDING, Action.BLOCK): MessageState.BLOCKED,
     (MessageState.SENDING, Action.LOSE): MessageState.UNKNOWN,
     (MessageState.UNKNOWN, Action.ACCEPT): MessageState.ACCEPTED,
+    (MessageState.UNKNOWN, Action.RESEND): MessageState.DUE,
+    (MessageState.DUE, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.HELD, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.CLAIMED, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.BLOCKED, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.SENDING, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.UNKNOWN, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.DUE, Action.DOUBT): MessageState.UNKNOWN,
+    (MessageState.HELD, Action.DOUBT): MessageState.UNKNOWN,
+    (MessageState.CLAIMED, Action.DOUBT): MessageState.UNKNOWN,
+    (MessageState.SENDING, Action.DOUBT): MessageState.UNKNOWN,
+    (MessageState.BLOCKED, Action.DOUBT): MessageState.UNKNOWN,
     (MessageState.BLOCKED, Action.UNBLOCK): MessageState.DUE,
     (MessageState.BLOCKED, Action.EXPIRE): MessageState.EXPIRED,
     (MessageState.BLOCKED, Action.CANCEL): MessageState.CANCELLED,
@@ -139,12 +153,21 @@ class Accepted:
     provider_id: str
 
 
+class Cause(StrEnum):
+    """Why a letter that can safely be tried again did not leave."""
+
+    FAILED = "failed"  # it did not get to the provider
+    LIMITED = "limited"  # the provider limits how fast we may send: until then it would refuse others too
+    KEPT = "kept"  # we did not let it begin: time was up, or everything was stopped
+
+
 @dataclass(frozen=True, slots=True)
 class RetrySafe:
-    """Not accepted for sure; may be tried again at ``not_before`` (aware UTC)."""
+    """Not accepted for sure; may be tried again at ``not_before`` (aware UTC), or later where tries failed before."""
 
     not_before: datetime
     reason: str
+    cause: Cause = Cause.FAILED
 
 
 @dataclass(frozen=True, slots=True)

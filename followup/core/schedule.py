@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
 SEARCH_DAYS = 400  # a window that has not opened by then never will
+BACKOFF_FIRST, BACKOFF_MOST = timedelta(minutes=1), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +114,16 @@ class SendWindow:
             if moment < closes and opens < closes:  # a span that a clock change swallowed is no window
                 return max(moment, opens)
         return None
+
+
+def backoff(failures: int, chance: float) -> timedelta:
+    """
+    Return how long to wait after so many failures in a row: twice as long each time, up to an hour.
+
+    Args:
+        failures: at least 1.
+        chance: from 0 to 1, at random: the wait is between half of its length and the whole, so that what failed
+            together does not come back together.
+    """
+    longest = min(BACKOFF_FIRST * (1 << min(failures - 1, 20)), BACKOFF_MOST)
+    return longest * (0.5 + chance / 2)

@@ -172,6 +172,8 @@ class Workflow:
     send_window: SendWindow | None = None
     cap: Cap | None = None
     priority: int = 50
+    per_day: int | None = None  # letters of this workflow in any 24 hours
+    first: int = 0  # letters that a person reads before the others leave, when it goes live
     max_late: timedelta = timedelta(days=3)
     max_postpone: timedelta = timedelta(days=14)
 

@@ -5,15 +5,14 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, timedelta
+from datetime import UTC
 from pathlib import Path
 
 from followup.clock import Clock
-from followup.core.message import Accepted, Answer, Misconfigured, Rejected, RetrySafe
+from followup.core.message import Accepted, Answer, Cause, Misconfigured, Rejected, RetrySafe
+from followup.failpoints import reach
 from followup.mail.message import OutgoingMail, to_bytes
 from followup.mail.transport import NOT_BEGUN, Answered
-
-RETRY_AFTER = timedelta(minutes=1)
 
 # Errors that pass by themselves; any other means that the folder is wrong.
 _PASSING = frozenset(
@@ -39,13 +38,16 @@ class Outbox:
 
     def send(self, mails: Sequence[OutgoingMail], *, may_begin: Callable[[], bool]) -> Iterator[Answered]:
         """Write each of *mails*; a full disk is worth another try, a folder we may not write is not."""
-        yield [(mail, self._send(mail) if may_begin() else RetrySafe(self._clock.now(), NOT_BEGUN)) for mail in mails]
+        yield [(mail, self._send(mail) if may_begin() else self._kept()) for mail in mails]
 
     def recover(self, mail: OutgoingMail) -> Answer:
         """Return ``Accepted`` when the file is there, ``RetrySafe`` when it is not."""
         if os.path.exists(self.folder / file_name(mail)):
             return Accepted(mail.token)
-        return RetrySafe(self._clock.now(), "the outbox holds no such letter")
+        return RetrySafe(self._clock.now(), "the outbox holds no such letter", Cause.KEPT)
+
+    def _kept(self) -> Answer:
+        return RetrySafe(self._clock.now(), NOT_BEGUN, Cause.KEPT)
 
     def _send(self, mail: OutgoingMail) -> Answer:
         try:
@@ -54,6 +56,7 @@ class Outbox:
             return Rejected(f"the letter cannot be written as a mail: {error}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            reach("outbox.write")
             _write(self.folder / file_name(mail), content)
         except OSError as error:
             return self._failed(mail, error)
@@ -63,7 +66,7 @@ class Outbox:
         if os.path.exists(self.folder / file_name(mail)):
             return Accepted(mail.token)  # only the folder's own sync failed, or it was there before
         if error.errno in _PASSING:
-            return RetrySafe(self._clock.now() + RETRY_AFTER, f"outbox {self.folder}: {error.strerror}")
+            return RetrySafe(self._clock.now(), f"outbox {self.folder}: {error.strerror}")
         return Misconfigured(f"outbox {self.folder}: {error.strerror or error}")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from followup import __version__
 from followup.clock import Clock
-from followup.core.message import Accepted, Answer, Misconfigured, Rejected, RetrySafe, Unknown
+from followup.core.message import Accepted, Answer, Cause, Misconfigured, Rejected, RetrySafe, Unknown
 from followup.core.provider import TOKEN_ARGUMENT
 from followup.errors import ConfigurationError, TemporaryError
 from followup.mail.headers import one_line
@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 
 URL = "https://api.sendgrid.com"
 
-RETRY_AFTER = timedelta(minutes=1)  # no connection
 AFTER_A_BUG = timedelta(hours=1)
 LIMIT_BACKOFF = timedelta(seconds=10)  # a limit that does not say when it ends, or says it has
 LONGEST_WAIT = timedelta(hours=1)
@@ -145,8 +144,8 @@ class SendGrid:
         if failure.began:
             return Unknown(f"no answer from {self._place}: {failure.reason}")
         if failure.reason == NOT_BEGUN:
-            return RetrySafe(self._clock.now(), NOT_BEGUN)
-        return RetrySafe(self._clock.now() + RETRY_AFTER, f"nothing was sent to {self._place}: {failure.reason}")
+            return RetrySafe(self._clock.now(), NOT_BEGUN, Cause.KEPT)
+        return RetrySafe(self._clock.now(), f"nothing was sent to {self._place}: {failure.reason}")
 
 
 def payload(mail: OutgoingMail) -> dict[str, Any]:
@@ -214,7 +213,7 @@ def answer(response: Response, *, token: str, now: datetime) -> Answer:
         case 200:
             return Accepted("sandbox")  # sandbox mode: checked, and not sent
         case 429:
-            return RetrySafe(now + _wait(response, now), "SendGrid limits how fast we may send (429)")
+            return RetrySafe(now + _wait(response, now), "SendGrid limits how fast we may send (429)", Cause.LIMITED)
         case 400 | 413:
             return Rejected(_said(response))
         case status if 400 <= status < 500:

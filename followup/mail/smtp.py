@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from followup.clock import Clock
-from followup.core.message import Accepted, Answer, Misconfigured, Rejected, RetrySafe, Unknown
+from followup.core.message import Accepted, Answer, Cause, Misconfigured, Rejected, RetrySafe, Unknown
 from followup.errors import ConfigurationError
 from followup.mail.http import CONNECT_SECONDS, DEADLINE_SECONDS, certificates
 from followup.mail.message import OutgoingMail, to_bytes
@@ -28,7 +28,6 @@ from followup.mail.transport import NOT_BEGUN, Answered
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER = timedelta(minutes=1)
 AFTER_A_BUG = timedelta(hours=1)
 GOODBYE_SECONDS = 2.0
 
@@ -138,7 +137,7 @@ class Smtp:
                 if closed is not None:
                     yield [(mail, closed)]
                 elif connection is None or not may_begin():
-                    yield [(mail, RetrySafe(self._clock.now(), NOT_BEGUN))]
+                    yield [(mail, RetrySafe(self._clock.now(), NOT_BEGUN, Cause.KEPT))]
                 else:
                     yield [(mail, self._handed_over(connection, mail))]
                     connection = connection if connection.sock else None
@@ -213,7 +212,7 @@ class Smtp:
         return Unknown(said) if connection.ended else self._later(f"{said}; {_LEFT_OUT}")
 
     def _later(self, reason: str) -> RetrySafe:
-        return RetrySafe(self._clock.now() + RETRY_AFTER, reason)
+        return RetrySafe(self._clock.now(), reason)
 
 
 class _Connection(smtplib.SMTP):

@@ -30,7 +30,7 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
     writing of the decision, and an enrollment that has ended is passed over.
     """
     now = clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "advance") as conn:
         held = enrollments.lock(conn, ids)
         known = facts.read(conn, held, library=library, now=now)
         decided = list(_decided(known.values(), now))

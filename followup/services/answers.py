@@ -64,7 +64,7 @@ def record_click(
         NotFound: no message goes by that token.
         UsageError: its question does not offer that choice.
     """
-    with writing(engine) as conn:
+    with writing(engine, "answers.record") as conn:
         message = messages.by_token(conn, token_name)
         if message is None:
             raise NotFound("no letter goes by that token")
@@ -83,7 +83,7 @@ def confirm(engine: Engine, token_name: str, choice_id: str, comment: str, *, li
     Raises:
         NotFound: no question goes by that token, or none that can be answered any more.
     """
-    with writing(engine) as conn:
+    with writing(engine, "answers.confirm") as conn:
         message = _answerable(conn, token_name, clock)
         choice, words = message.asked.choice(choice_id), cleaned(comment)
         if choice is None:
@@ -120,7 +120,7 @@ def look_up(engine: Engine, token_name: str, *, library: Library, clock: Clock) 
 
 def visit(engine: Engine, token_name: str, choice_id: str, *, clock: Clock) -> None:
     """Note that the link of an answer was opened, which answers nothing yet; one that is not offered is not noted."""
-    with writing(engine) as conn:
+    with writing(engine, "answers.visit") as conn:
         message = _answerable(conn, token_name, clock)
         if message.asked.choice(choice_id) is not None:
             visits.add(conn, message, choice_id, at=clock.now())
@@ -136,9 +136,9 @@ def cleaned(comment: str) -> str | None:
 def _answerable(conn: Connection, token_name: str, clock: Clock) -> StoredMessage:
     """Return the message that asked, if its letter can have reached the customer and is not too old."""
     message = messages.by_token(conn, token_name)
-    if message is None or message.state not in MAY_BE_READ or not message.choices:
+    if message is None or not (message.past or message.state in MAY_BE_READ) or not message.choices:
         raise NotFound("no question goes by that token")
-    left_at = message.accepted_at or message.sending_at
+    left_at = message.sending_at if message.past else message.accepted_at or message.sending_at
     if left_at is None or clock.now() > left_at + LINKS_LAST:
         raise NotFound("the question is too old to be answered by its link")
     return message

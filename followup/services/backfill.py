@@ -59,7 +59,7 @@ def trigger(
     """
     now = clock.now()
     try:
-        with writing(engine) as conn:
+        with writing(engine, "backfill") as conn:
             bundle = library.newest(conn)
             workflow = _workflow(bundle, workflow_name)
             wanted = (

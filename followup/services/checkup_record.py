@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle, BundleError, load
+from followup.core.gates import FIRST_LETTERS
 from followup.core.message import HaltScope
 from followup.services.checkup import Away, Finding, Grade, Setup, is_reserved
 from followup.services.library import Library
-from followup.services.watch import span
-from followup.store import halts, pulse, signs
+from followup.services.watch import span, strangers
+from followup.store import gaps, halts, messages, pulse, senders, signs, workflow_limits
 
 SWEEP_LATE = timedelta(minutes=2)
 PUBLIC_MAILBOXES = frozenset({"gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com"})
@@ -51,7 +52,10 @@ def _problems(number: int) -> str:
 
 def record_findings(conn: Connection, setup: Setup, *, library: Library, now: datetime) -> Iterator[Finding]:
     """Check what stands still, whether a worker lives, what went wrong with letters, and who writes them."""
-    yield from _halts(conn, setup, now)
+    yield from _halts(conn, now)
+    yield from _senders(conn, setup)
+    yield from _first_letters(conn)
+    yield from _restored(conn, now)
     yield _sweep(setup, signs.ages(conn).get(signs.SWEEP))
     yield from _letters(conn)
     yield from _people(setup, library.find_newest(conn))
@@ -66,17 +70,51 @@ def _sweep(setup: Setup, age: timedelta | None) -> Finding:
     return Finding(Grade.OK, "worker", f"looked for work {span(age)} ago")
 
 
-def _halts(conn: Connection, setup: Setup, now: datetime) -> Iterator[Finding]:
+def _halts(conn: Connection, now: datetime) -> Iterator[Finding]:
     standing = halts.current(conn)
     if halt := standing.get(HaltScope.ALL):
         since = f"all letters are halted for {span(now - halt.since)}: {halt.reason}"
         yield Finding(Grade.WARN, "halted", since, "followup unhalt lets them go on")
-    if halt := standing.get(HaltScope.SENDER):
+
+
+def _senders(conn: Connection, setup: Setup) -> Iterator[Finding]:
+    standing, _ = senders.all_of(conn)
+    for sender in standing.values():
+        if sender.paused:
+            yield Finding(
+                setup.at_least(Grade.FAIL),
+                "sender",
+                f"the provider refuses letters of {sender.key}: {sender.paused}",
+                "correct that, then restart the worker or run followup apply",
+            )
+        elif sender.trips:
+            yield Finding(
+                Grade.WARN,
+                "sender",
+                f"letters of {sender.key} got no answer {sender.trips} times in a row, one at a time is tried:"
+                f" {sender.because}",
+                "look at the provider's status page",
+            )
+
+
+def _restored(conn: Connection, now: datetime) -> Iterator[Finding]:
+    gap = gaps.latest(conn)
+    if stray := strangers(conn, now):
+        text, _, remedy = stray.partition(". ")
+        yield Finding(Grade.FAIL, "restored", text, remedy[0].lower() + remedy[1:])
+    elif gap is not None:
+        since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in (gap.since, gap.until))
+        yield Finding(Grade.OK, "restored", f"lost is what happened from {since} to {until} UTC")
+
+
+def _first_letters(conn: Connection) -> Iterator[Finding]:
+    for workflow, first in workflow_limits.pending(conn).items():
+        held = len(messages.held_ids(conn, workflow, FIRST_LETTERS))
         yield Finding(
-            setup.at_least(Grade.FAIL),
-            "sender",
-            f"the provider has refused us for {span(now - halt.since)}: {halt.reason}",
-            "correct that, then restart the worker or run followup apply",
+            Grade.WARN,
+            "first letters",
+            f"{workflow}: {held:,} wait until a person has read them ({first.approved} of {first.first} let go)",
+            "followup messages list --state held, then followup messages release",
         )
 
 
@@ -91,8 +129,8 @@ def _letters(conn: Connection) -> Iterator[Finding]:
         yield Finding(
             Grade.WARN,
             "letters",
-            f"{unknown:,} left without an answer from the provider; none is sent again by itself",
-            "look for them in the provider's activity feed",
+            f"{unknown:,} left without an answer from the provider",
+            "followup messages list --state unknown",
         )
     if not blocked and not unknown:
         yield Finding(Grade.OK, "letters", "none is blocked, none of unknown fate")

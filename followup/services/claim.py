@@ -1,21 +1,34 @@
 """Which letters may leave now: the customers' rows are locked, every gate is asked, every objection recorded."""
 
+import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
+from followup.core import tokens
 from followup.core.customer import normalize_address
 from followup.core.facts import Facts
-from followup.core.gates import Candidate, Verdict, VerdictKind, judge
+from followup.core.gates import DAY, Candidate, Verdict, VerdictKind, judge
 from followup.core.message import Action, HaltScope, Purpose
 from followup.core.workflow import Workflow
 from followup.services import facts
 from followup.services.facts import Known
 from followup.services.library import Library
-from followup.store import conversations, customers, decisions, enrollments, halts, messages, suppressions
+from followup.services.room import Room
+from followup.store import (
+    conversations,
+    customers,
+    decisions,
+    enrollments,
+    gaps,
+    halts,
+    messages,
+    suppressions,
+    workflow_limits,
+)
 from followup.store.decisions import Decided
 from followup.store.messages import StoredMessage
 
@@ -47,6 +60,7 @@ _ACTION = {
     VerdictKind.SKIP: Action.SKIP,
     VerdictKind.EXPIRE: Action.EXPIRE,
     VerdictKind.CANCEL: Action.CANCEL,
+    VerdictKind.DOUBT: Action.DOUBT,
 }
 _MOVES_ON = frozenset({VerdictKind.SKIP, VerdictKind.EXPIRE, VerdictKind.CANCEL})
 
@@ -60,13 +74,18 @@ def claim(
     now: datetime,
     limit: int,
     lease_seconds: int,
+    per_minute: int | None = None,
 ) -> Wave:
     """
     Claim up to *limit* messages, one a customer: of all that is due to the customers of *ids*, the highest
     priority first.
 
-    Nothing here waits for a lock, so claiming can be part of no deadlock: what somebody else holds is
-    left for the next sweep. Whoever does wait takes rows in the order customer, enrollment, message.
+    Nothing here waits for the row of a customer, an enrollment or a message, so claiming can be part of no
+    deadlock: what somebody else holds is left for the next sweep. Whoever does wait takes rows in the order
+    customer, enrollment, message, workflow, sender.
+
+    Args:
+        per_minute: how many letters each sender may send; None: as many as there are.
     """
     wanted = _one_each(messages.due_beside(conn, ids, now=now))[:limit]
     free_customers = customers.lock_free(conn, {message.customer_id for message in wanted})
@@ -77,9 +96,20 @@ def claim(
     bundle = library.newest(conn)
     known = facts.read(conn, list(held.values()), library=library, now=now)
     candidates = _candidates(conn, wanted, known, bundle=bundle, suppression_key=suppression_key, now=now)
-    verdicts = {message.id: judge(candidates[message.id], now=now) for message in wanted}
-    _stop(conn, [(message, verdict) for message in wanted if (verdict := verdicts[message.id])], known, now)
-    passed = [message for message in wanted if verdicts[message.id] is None]
+    today = _left_today(conn, wanted, known, now)
+    room = Room.of(conn, {message.id: _signer(bundle, message, known) for message in wanted}, per_minute)
+    stopped: list[tuple[StoredMessage, Verdict]] = []
+    passed: list[StoredMessage] = []
+    for message in wanted:
+        left = today.get(message.workflow, [])
+        verdict = judge(replace(candidates[message.id], today=tuple(left)), now=now)
+        if verdict is not None:
+            stopped.append((message, verdict))
+        elif room.take(message.id):
+            passed.append(message)
+            left.append(now)
+    _stop(conn, stopped, known, now)
+    room.settle(conn, wanted)
     attempts = messages.claim(conn, [message.id for message in passed], seconds=lease_seconds)
     claimed = [
         Claimed(message, attempts[message.id], known[message.enrollment_id].workflow, candidates[message.id].facts)
@@ -94,6 +124,38 @@ def _one_each(due: Sequence[StoredMessage]) -> list[StoredMessage]:
     for message in due:
         first.setdefault(message.customer_id, message)
     return list(first.values())
+
+
+def _signer(bundle: Bundle, message: StoredMessage, known: Mapping[int, Known]) -> str:
+    """Return who signs the letter as it stands: itself may say so, else its step or workflow does."""
+    if message.letter not in bundle.defaults:
+        return message.sender
+    return bundle.letter(message.letter, known[message.enrollment_id].facts.customer.language).sender or message.sender
+
+
+def _left_today(
+    conn: Connection, wanted: Sequence[StoredMessage], known: Mapping[int, Known], now: datetime
+) -> dict[str, list[datetime]]:
+    """
+    Return when letters of each workflow that has a daily limit left in the last 24 hours, oldest first.
+
+    The workflow's row is held, so that nobody else counts and sends meanwhile.
+    """
+    limits = {message.workflow: known[message.enrollment_id].workflow.per_day for message in wanted}
+    limited = {name: limit for name, limit in limits.items() if limit is not None}
+    if limited:
+        workflow_limits.lock(conn, limited)
+    return {name: messages.left_since(conn, name, now - DAY, now=now, limit=limit) for name, limit in limited.items()}
+
+
+def _unread(conn: Connection, wanted: Sequence[StoredMessage]) -> set[int]:
+    """Return which of *wanted* are of workflows whose first letters wait for a person, and are not let go by one."""
+    workflows = {message.workflow for message in wanted}
+    pending = {name for name, one in workflow_limits.first_letters(conn, workflows).items() if one.pending}
+    if pending:  # held, so that whoever lets them go sees all that were held until then
+        workflow_limits.lock(conn, pending)
+        pending = {name for name, one in workflow_limits.first_letters(conn, pending).items() if one.pending}
+    return {message.id for message in wanted if message.workflow in pending and message.approved_at is None}
 
 
 def _candidates(
@@ -114,6 +176,7 @@ def _candidates(
     }
     halt = halts.current(conn, hold=True).get(HaltScope.ALL)
     why = suppressions.reasons(conn, hashes.values(), {message.workflow for message in wanted})
+    unread, in_doubt_until = _unread(conn, wanted), gaps.doubtful_until(conn)
 
     def candidate(message: StoredMessage) -> Candidate:
         one = known[message.enrollment_id]
@@ -134,6 +197,8 @@ def _candidates(
             suppressed=why.get((hash_, suppressions.ALL)) or why.get((hash_, message.workflow)),
             waiting_since=waiting.get(message.customer_id),
             recent=_left_lately(recent.get(message.customer_id, ()), message, now),
+            in_doubt_until=in_doubt_until,
+            unread=message.id in unread,
         )
 
     return {message.id: candidate(message) for message in wanted}
@@ -182,12 +247,20 @@ def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Know
     row: dict[str, object] = {"id": message.id, "reason": verdict.reason}
     if verdict.kind is VerdictKind.HOLD:
         return row | {"due_at": None, "not_after": None}
+    if verdict.kind is VerdictKind.DOUBT:  # a token that no letter carries: nothing can prove that it left
+        return row | doubtful(message)
     if verdict.kind is VerdictKind.POSTPONE:
         assert verdict.until is not None
         max_late = known[message.enrollment_id].workflow.max_late
         since = message.postponed_since or now
         return row | {"due_at": verdict.until, "not_after": verdict.until + max_late, "postponed_since": since}
     return row
+
+
+def doubtful(message: StoredMessage) -> dict[str, object]:
+    """Return the columns of a message that may have left in a time the database has lost."""
+    token = message.token or tokens.name_from(secrets.token_bytes(tokens.NAME_BYTES))
+    return {"token": token, "sending_at": message.sending_at or message.due_at}
 
 
 def decided_about(

@@ -39,7 +39,7 @@ def close_if_open(
         key: names this closing, so that doing it again closes no later conversation.
     """
     now = clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "converse.close") as conn:
         customer_id = find.customer_id(conn, address)
         customers.lock(conn, [customer_id])
         if key is not None and events.exists(conn, "operator", f"closed:{key}"):

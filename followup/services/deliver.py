@@ -17,6 +17,7 @@ from followup.authoring.bundle import Bundle
 from followup.clock import Clock
 from followup.core.message import (
     Action,
+    Cause,
     MessageState,
     RetrySafe,
 )
@@ -45,6 +46,7 @@ class Post:
     transport: Transport
     identity: MailIdentity
     suppression_key: str
+    per_minute: int | None = None  # letters of one sender; None: as many as there are
 
 
 def deliver(
@@ -67,7 +69,7 @@ def deliver(
     """
     left, dealt_with = set(ids), 0
     while left and not stopping():
-        with writing(engine) as conn:
+        with writing(engine, "deliver.claim") as conn:
             wave = claim(
                 conn,
                 left,
@@ -76,6 +78,7 @@ def deliver(
                 now=clock.now(),
                 limit=WAVE,
                 lease_seconds=LEASE_SECONDS,
+                per_minute=post.per_minute,
             )
             if not wave.handled:  # somebody else has them; what they leave over is due for the next sweep
                 messages.unlease(conn, left)
@@ -85,7 +88,7 @@ def deliver(
         left -= wave.handled
         dealt_with += len(wave.handled)
     if left and stopping():
-        with writing(engine) as conn:
+        with writing(engine, "deliver.leave") as conn:
             messages.unlease(conn, left)
     return dealt_with
 
@@ -98,7 +101,7 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Cal
     ids = {one.mail.token: one.claimed.message.id for one in written}
     settling = Settling(engine, ids, clock=clock, by=by)
     try:
-        with durably(engine) as conn:
+        with durably(engine, "deliver.begin") as conn:
             ours = _still_ours(conn, wave.claimed)
             if enough or halts.current(conn):
                 messages.move(conn, Action.GIVE_BACK, [{"id": message_id} for message_id in ours])
@@ -110,7 +113,7 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Cal
             outdated = bundles.newest_hash(conn) != wave.bundle.hash
             messages.move(conn, Action.GIVE_BACK if outdated else Action.BLOCK, blocked)
     except TemporaryError as error:  # whether it was committed nobody knows, but nothing has left
-        settling.add(dict.fromkeys(ids, RetrySafe(clock.now(), str(error))))
+        settling.add(dict.fromkeys(ids, RetrySafe(clock.now(), str(error), Cause.KEPT)))
         settling.finish()
         raise
     for row in blocked:

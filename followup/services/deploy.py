@@ -1,17 +1,16 @@
 """What runs is what was applied: the folder becomes a bundle in the database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
-from followup.core.message import HaltScope
 from followup.core.workflow import WorkflowStatus
 from followup.services.converse import release
 from followup.services.library import Library, version_of
-from followup.store import audit, bundles, halts, messages
+from followup.store import audit, bundles, messages, senders, workflow_limits
 from followup.store.engine import writing
 
 
@@ -20,35 +19,52 @@ class Applied:
     """
     The bundle that runs now; ``changed`` is False when it already did.
 
-    ``unblocked`` letters try again; ``released`` ones were held by a workflow that is live again.
+    ``unblocked`` letters try again; ``released`` ones were held by a workflow that is live again. ``first`` has,
+    by workflow, how many first letters a person has to read now.
     """
 
     bundle: Bundle
     changed: bool
     unblocked: int = 0
     released: int = 0
+    first: Mapping[str, int] = field(default_factory=dict)
 
 
-def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock) -> Applied:
+def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int | None = None) -> Applied:
     """
     Check *files* (path -> text) and make them what runs. The same files again change nothing.
+
+    Args:
+        first: how many letters of each workflow that goes live a person wants to read before others leave; None:
+            as many as its file says, where it was never live before.
 
     Raises:
         BundleError: something in the files is wrong; nothing was stored.
     """
     bundle = load(files)
     now = clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "deploy.apply") as conn:
         library = Library()
         before = library.find_newest(conn)
         unblocked = _unblock(conn)
         if not bundles.add(conn, bundle.hash, bundle.files, now=now):
             return Applied(bundle, changed=False, unblocked=unblocked)
-        bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         resumed = _live(bundle) - (_live(before) if before else set())
+        asked = _ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
+        bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         released = release(conn, messages.held(conn, workflows=resumed), library=library, now=now) if resumed else 0
         audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)
-    return Applied(bundle, changed=True, unblocked=unblocked, released=released)
+    return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked)
+
+
+def _ask_for_first(conn: Connection, bundle: Bundle, going_live: set[str], first: int | None) -> dict[str, int]:
+    """Have a person read the first letters of workflows that go live; return how many of each."""
+    asked = {}
+    for name in sorted(going_live):
+        wanted = first or bundle.workflows[name].first
+        if wanted and workflow_limits.ask_for_first(conn, name, wanted, anew=first is not None):
+            asked[name] = wanted
+    return asked
 
 
 def _live(bundle: Bundle) -> set[str]:
@@ -57,10 +73,10 @@ def _live(bundle: Bundle) -> set[str]:
 
 def retry_blocked(engine: Engine) -> int:
     """Ask the provider again, and make blocked letters due, after a setting may have changed; return how many."""
-    with writing(engine) as conn:
+    with writing(engine, "deploy.retry") as conn:
         return _unblock(conn)
 
 
 def _unblock(conn: Connection) -> int:
-    halts.lift(conn, HaltScope.SENDER)
+    senders.resume(conn)
     return messages.unblock(conn)

@@ -99,11 +99,11 @@ def _mark(message: StoredMessage, visited: Sequence[Visit]) -> Response | None:
 
 
 def _in_force(pinned: Workflow, bundle: Bundle) -> Workflow:
-    """Return the pinned version under the status of the newest: pausing a workflow stops those inside too."""
+    """Return the pinned version as the newest lets it run: pausing or slowing a workflow concerns those inside too."""
     newest = bundle.workflows.get(pinned.name)
-    if newest is None or newest.status is pinned.status:
+    if newest is None or (newest.status, newest.per_day) == (pinned.status, pinned.per_day):
         return pinned
-    return replace(pinned, status=newest.status)
+    return replace(pinned, status=newest.status, per_day=newest.per_day)
 
 
 def _order_ids(enrolled: Sequence[StoredEnrollment], happened: Iterable[Collection[Event]]) -> set[int]:

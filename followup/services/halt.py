@@ -19,7 +19,7 @@ def halt(engine: Engine, reason: str, *, clock: Clock) -> bool:
     reminders are left out.
     """
     now = clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "halt") as conn:
         if not halts.halt(conn, HaltScope.ALL, reason=reason, now=now):
             return False
         audit.add(conn, "halt", {"reason": reason}, now=now)
@@ -33,7 +33,7 @@ def unhalt(engine: Engine, *, library: Library, clock: Clock) -> int | None:
     Their lateness starts anew, and every other gate is asked again before each of them leaves.
     """
     now = clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "unhalt") as conn:
         if not halts.lift(conn, HaltScope.ALL):
             return None
         released = release(conn, messages.held(conn, reason=HALTED), library=library, now=now)

@@ -129,14 +129,14 @@ def import_orders(
     """
     total = TakenIn()
     if dry_run:
-        with suppress(_TakeBack), writing(engine) as conn:
+        with suppress(_TakeBack), writing(engine, "intake.try") as conn:
             for batch in _batches(purchases):
                 total += take_in(conn, batch, now=clock.now(), library=library)
                 _report(batch, progress)
             raise _TakeBack
         return total
     for batch in _batches(purchases):
-        with writing(engine) as conn:
+        with writing(engine, "intake.order") as conn:
             total += take_in(conn, batch, now=clock.now(), library=library)
         _report(batch, progress)
     return total

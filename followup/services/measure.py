@@ -21,6 +21,7 @@ from followup.store import (
     messages,
     provider_events,
     pulse,
+    senders,
     signs,
     upgrade,
 )
@@ -44,6 +45,7 @@ def measure(engine: Engine, *, now: datetime) -> Measures:
     """Return how things stand at *now* (business time)."""
     with reading(engine) as conn:
         standing = halts.current(conn)
+        known, real_now = senders.all_of(conn)
         return Measures(
             counts={
                 "messages": _all(MessageState, messages.count_by_state(conn)),
@@ -56,7 +58,8 @@ def measure(engine: Engine, *, now: datetime) -> Measures:
             longest_wait=_since(pulse.longest_wait_since(conn), now),
             alerts=alerts.count(conn),
             ages=signs.ages(conn),
-            halted={scope.value: scope in standing for scope in HaltScope},
+            halted={scope.value: scope in standing for scope in HaltScope}
+            | {"sender": any(one.paused or one.is_closed(real_now) for one in known.values())},
         )
 
 

@@ -73,13 +73,13 @@ class _Understood:
 
 def store_raw(engine: Engine, raw: bytes, *, channel: str, clock: Clock) -> tuple[int, bool]:
     """Commit *raw* as it came; return its id and whether it is new. The same bytes are one mail."""
-    with writing(engine) as conn:
+    with writing(engine, "receive.store_raw") as conn:
         return inbound_mail.add(conn, raw, channel=channel, now=clock.now())
 
 
 def store_post(engine: Engine, body: bytes, *, content_type: str, clock: Clock) -> int:
     """Commit a provider's post of a mail as it came; return its id. The same bytes are one mail."""
-    with writing(engine) as conn:
+    with writing(engine, "receive.store_post") as conn:
         posted, new = inbound_mail.add(conn, body, channel=PROVIDER, now=clock.now(), content_type=content_type)
         if not new:  # kept as unsigned, perhaps, before the key was known
             inbound_mail.reopen(conn, posted, errors=QUARANTINED)
@@ -96,7 +96,7 @@ def quarantine(engine: Engine, body: bytes, why: str, *, content_type: str, cloc
         why: one of `QUARANTINED`.
     """
     now = clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "receive.quarantine") as conn:
         if inbound_mail.count_failed(conn, QUARANTINED, since=now - timedelta(days=1)) >= MAX_QUARANTINED:
             return False
         kept, _ = inbound_mail.add(conn, body, channel=PROVIDER, now=now, content_type=content_type, trouble=why)
@@ -112,7 +112,7 @@ def retry(engine: Engine, inbound_id: int, *, library: Library, post: Post) -> H
         NotFound: there is no such mail.
         UsageError: it is on somebody's record.
     """
-    with writing(engine) as conn:
+    with writing(engine, "receive.retry") as conn:
         state = inbound_mail.find_state(conn, inbound_id)
         if state is None:
             raise NotFound(f"there is no inbound mail {inbound_id}", hint="followup inbound list shows them")
@@ -155,7 +155,7 @@ def receive(engine: Engine, inbound_id: int, *, library: Library, post: Post) ->
 def _received(
     engine: Engine, stored: inbound_mail.RawMail, understood: _Understood, *, library: Library, post: Post
 ) -> Heard:
-    with writing(engine) as conn:
+    with writing(engine, "receive.record") as conn:
         if not inbound_mail.lock_new(conn, stored.id):
             state, error = inbound_mail.state_of(conn, stored.id)
             return Heard(state, error=error)
@@ -165,7 +165,7 @@ def _received(
 
 
 def _failed(engine: Engine, inbound_id: int, error: str) -> Heard:
-    with writing(engine) as conn:
+    with writing(engine, "receive.failed") as conn:
         if inbound_mail.lock_new(conn, inbound_id):
             inbound_mail.finish(conn, inbound_id, InboundState.FAILED, error=error)
     return Heard(InboundState.FAILED, error=error)

@@ -1,5 +1,6 @@
 """Putting what customers say and do on their record: the writes that mails and clicks share."""
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -14,6 +15,8 @@ from followup.store import conversations, customers, enrollments, events, messag
 from followup.store.events import NewEvent
 from followup.store.messages import StoredMessage
 from followup.store.replies import NewAnswer
+
+log = logging.getLogger(__name__)
 
 STOPS = {  # what makes an address one we write to no more, and the reason on the suppression
     EventKind.CUSTOMER_UNSUBSCRIBED: "unsubscribed",
@@ -83,20 +86,45 @@ def answer(
 
 
 def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, provider_id: str | None = None) -> None:
-    """Whoever answers a letter has got it, and who reports on one took it, whatever we knew of it."""
-    if message.state not in UNSETTLED or message.sending_at is None:
+    """
+    Whoever answers a letter has got it, and who reports on one took it, whatever we knew of it.
+
+    That may be about an attempt that was given up: then the letter does not go again, unless it has already.
+    """
+    if message.sending_at is None or not (message.past or message.state in UNSETTLED):
         return
     enrollments.lock(conn, [message.enrollment_id])  # before the message, as whoever settles it does
-    row = {
+    accepted = {
         "id": message.id,
         "accepted_at": message.sending_at,
         "provider_id": provider_id,
         "outcome": Outcome.ACCEPTED.value,
         "reason": None,
     }
-    if messages.move(conn, Action.ACCEPT, [row]):
+    if message.past:
+        newer = messages.lock(conn, [message.id], *UNSETTLED)
+        for one in newer.values():
+            messages.give_up_token(conn, one, now=now)
+        proven = {**accepted, "token": message.token, "sending_at": message.sending_at}
+        moved = messages.move(conn, Action.PROVE, [proven])
+        if moved:
+            messages.take_up_token(conn, message.token or "")
+    else:
+        moved = messages.move(conn, Action.ACCEPT, [accepted])
+    if moved:
         events.add(conn, [accepted_event(message, message.sending_at)], now=now)
         enrollments.wake(conn, [message.enrollment_id], at=now)
+    elif message.past:
+        log.error("message.sent_again", extra={"message_id": message.id, "state": message.state.value})
+        tell_from(
+            conn,
+            message,
+            EventKind.MESSAGE_SENT_AGAIN,
+            source="message",
+            external_id=f"again:{message.id}:{message.token}",
+            now=now,
+            data={"letter": message.letter, "state": message.state.value},
+        )
 
 
 def waits_for_us(conn: Connection, message: StoredMessage, bundle: Bundle, now: datetime, *, because: str) -> None:

@@ -86,7 +86,7 @@ def reserve(engine: Engine, *, clock: Clock) -> None:
     Raises:
         UsageError: customers are in workflows there by real use; virtual time would run away with their letters.
     """
-    with writing(engine) as conn:
+    with writing(engine, "replay.begin") as conn:
         if audit.has(conn, "replay"):
             return
         if enrollments.count_by_state(conn):
@@ -149,7 +149,7 @@ class Replay:
 
     def report(self, purchases: list[Purchase]) -> None:
         """Take in what the shop reports now."""
-        with writing(self.engine) as conn:
+        with writing(self.engine, "replay.orders") as conn:
             self.result.taken_in += take_in(conn, purchases, now=self.clock.now(), library=self.library)
 
     def _schedule(self, *, since: datetime | None) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
 from followup.core.customer import Customer, normalize_address
 from followup.core.events import Event
+from followup.core.gates import FIRST_LETTERS
 from followup.core.order import Order
 from followup.core.replies import Burst, InboundState, Question, bursts
 from followup.core.schedule import Calendar
@@ -27,7 +28,9 @@ from followup.store import (
     messages,
     orders,
     replies,
+    senders,
     visits,
+    workflow_limits,
 )
 from followup.store.conversations import Waiting
 from followup.store.decisions import Decided
@@ -43,7 +46,8 @@ class Status:
     """
     The numbers, by state; ``waiting_for_us`` counts customers who wait for an answer.
 
-    ``halted`` has the reason for each thing that stands still: ``all`` letters, or the ``sender``.
+    ``halted`` has the reason for each thing that stands still: ``all`` letters, or a sender, by ``sender:`` and its
+    key. ``first_letters`` has how many letters of a workflow are held until a person has read them.
     """
 
     customers: int
@@ -53,6 +57,7 @@ class Status:
     replies: Mapping[str, int]
     waiting_for_us: int
     halted: Mapping[str, str]
+    first_letters: Mapping[str, int]
 
 
 def status(engine: Engine) -> Status:
@@ -65,8 +70,16 @@ def status(engine: Engine) -> Status:
             messages.count_by_state(conn),
             replies.count_by_kind(conn),
             conversations.count_waiting(conn),
-            {scope.value: halt.reason for scope, halt in halts.current(conn).items()},
+            _standing_still(conn),
+            {name: len(messages.held_ids(conn, name, FIRST_LETTERS)) for name in workflow_limits.pending(conn)},
         )
+
+
+def _standing_still(conn: Connection) -> dict[str, str]:
+    standing, now = senders.all_of(conn)
+    why = {key: one.paused or (one.because if one.is_closed(now) else None) for key, one in standing.items()}
+    halted = {scope.value: halt.reason for scope, halt in halts.current(conn).items()}
+    return halted | {f"sender:{key}": reason for key, reason in why.items() if reason}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ a database that is away for a moment: it is kept and written down when the datab
 """
 
 import logging
+import random
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
 from followup.core.events import EventKind
@@ -18,15 +19,17 @@ from followup.core.message import (
     Accepted,
     Action,
     Answer,
-    HaltScope,
+    Cause,
     MessageState,
     Misconfigured,
     Outcome,
     Rejected,
     RetrySafe,
 )
+from followup.core.schedule import backoff
+from followup.core.sender import settled
 from followup.errors import TemporaryError
-from followup.store import enrollments, events, halts, messages
+from followup.store import enrollments, events, messages, senders
 from followup.store.engine import writing
 from followup.store.events import NewEvent
 from followup.store.messages import StoredMessage
@@ -84,6 +87,7 @@ def settle(
     *,
     clock: Clock,
     at: datetime | None = None,
+    heard_now: bool = True,
 ) -> None:
     """
     Write down what the transport said, by token: an answer to an attempt that is not the row's own is dropped.
@@ -94,9 +98,10 @@ def settle(
         tokens_of: the token that each message id was sent under.
         answers: by token; a message whose token has none stays as it is until its lease ends.
         at: when the provider took the accepted ones (business time); default now.
+        heard_now: the answers just came from the provider, and say something of how it does.
     """
     moment = at or clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "settle") as conn:
         enrollment_ids = messages.enrollments_of(conn, tokens_of)
         enrollments.lock(conn, enrollment_ids)
         held = messages.lock(conn, tokens_of, MessageState.SENDING, MessageState.UNKNOWN)
@@ -114,13 +119,33 @@ def settle(
             messages.move(conn, action, rows)
         taken = [message for message, answer in answered if isinstance(answer, Accepted)]
         events.add(conn, [accepted_event(message, moment) for message in taken], now=moment)
-        refused = [answer.reason for _, answer in answered if isinstance(answer, Misconfigured)]
-        if refused:  # the others would be refused as well
-            halts.halt(conn, HaltScope.SENDER, reason=refused[0], now=clock.now())
         done = [message.enrollment_id for message, answer in answered if isinstance(answer, Accepted | Rejected)]
         enrollments.wake(conn, done, at=moment)
+        if heard_now:
+            _tell_senders(conn, answered, clock.now())
     for message, answer in answered:
         log.info("message.settled", extra={"message_id": message.id, "answer": type(answer).__name__})
+
+
+def _tell_senders(conn: Connection, answered: Iterable[tuple[StoredMessage, Answer]], now: datetime) -> None:
+    """Let what the provider said of letters count for whoever signed them."""
+    heard: dict[str, list[tuple[int, Answer]]] = {}
+    for message, answer in answered:
+        if not (isinstance(answer, RetrySafe) and answer.cause is Cause.KEPT):
+            heard.setdefault(message.sender, []).append((message.id, answer))
+    if all(isinstance(answer, Accepted | Rejected) for some in heard.values() for _, answer in some):
+        senders.recovered(conn, heard)
+        return
+    held, real_now = senders.lock(conn, heard)
+    for key in sorted(held):
+        after = settled(held[key], heard[key], real_now, now)
+        if after == held[key]:
+            continue
+        senders.save(conn, after)
+        if after.paused and not held[key].paused:
+            log.error("sender.paused", extra={"sender": key, "reason": after.paused})
+        elif after.trips > held[key].trips:
+            log.error("sender.closed", extra={"sender": key, "until": str(after.closed_until), "reason": after.because})
 
 
 def _settled(answered: Sequence[tuple[StoredMessage, Answer]], at: datetime) -> dict[Action, list[dict[str, object]]]:
@@ -134,8 +159,12 @@ def _settled(answered: Sequence[tuple[StoredMessage, Answer]], at: datetime) -> 
                     Action.ACCEPT,
                     {"accepted_at": at, "provider_id": provider_id, "outcome": Outcome.ACCEPTED},
                 )
-            case RetrySafe(not_before, reason):
-                action, more = Action.RETRY, {"due_at": not_before, "reason": reason, "token": None, "sending_at": None}
+            case RetrySafe(not_before, reason, cause):
+                failures = 0 if cause is Cause.KEPT else message.failures + 1
+                wait = backoff(failures, random.random()) if failures else timedelta()  # noqa: S311 - no secret
+                due_at = max(not_before, at + wait)
+                more = {"due_at": due_at, "reason": reason, "failures": failures, "token": None, "sending_at": None}
+                action = Action.RETRY
             case Rejected(reason):
                 action, more = Action.REJECT, {"reason": reason}
             case Misconfigured(reason):

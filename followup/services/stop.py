@@ -47,7 +47,7 @@ def unsubscribe_by_link(engine: Engine, token_name: str, *, suppression_key: str
         NotFound: no letter does.
     """
     now = clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "stop.unsubscribe") as conn:
         message = _message(conn, token_name)
         customers.lock(conn, [message.customer_id])
         key = _key(message)
@@ -69,7 +69,7 @@ def look_up(engine: Engine, token_name: str, *, library: Library, suppression_ke
 
 def visit(engine: Engine, token_name: str, *, clock: Clock) -> None:
     """Note that the stop link was opened, which unsubscribes nobody: mail scanners open it too."""
-    with writing(engine) as conn:
+    with writing(engine, "stop.visit") as conn:
         visits.add(conn, _message(conn, token_name), None, at=clock.now())
 
 

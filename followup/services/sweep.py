@@ -15,7 +15,8 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.message import Accepted, Action, Answer, HaltScope, MessageState, RetrySafe, Unknown
+from followup.core.message import Accepted, Action, Answer, Cause, MessageState, RetrySafe, Unknown
+from followup.core.sender import allowance
 from followup.mail.message import OutgoingMail
 from followup.mail.transport import Transport
 from followup.services.advance import advance
@@ -26,7 +27,7 @@ from followup.services.library import Library
 from followup.services.receive import receive
 from followup.services.settle import settle
 from followup.services.track import track
-from followup.store import decisions, enrollments, halts, inbound_mail, messages, provider_events
+from followup.store import decisions, enrollments, inbound_mail, messages, provider_events, senders
 from followup.store.engine import writing
 from followup.store.messages import StoredMessage
 
@@ -45,13 +46,18 @@ class Work(StrEnum):
     DELIVER = "deliver"  # messages
 
 
-def lease(engine: Engine, *, now: datetime, kinds: Collection[Work] = frozenset(Work)) -> dict[Work, list[int]]:
+def lease(
+    engine: Engine, *, now: datetime, kinds: Collection[Work] = frozenset(Work), per_minute: int | None = None
+) -> dict[Work, list[int]]:
     """
     Lease what is due at *now* (business time) and free, a batch of each of *kinds*; return the ids.
 
-    While the provider refuses us altogether no letter is leased: it would be refused as well.
+    Letters of a sender that may send none are left where they are.
+
+    Args:
+        per_minute: how many letters each sender may send.
     """
-    with writing(engine) as conn:
+    with writing(engine, "sweep.lease") as conn:
         leased = {}
         if Work.RECEIVE in kinds:
             leased[Work.RECEIVE] = inbound_mail.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH)
@@ -59,14 +65,25 @@ def lease(engine: Engine, *, now: datetime, kinds: Collection[Work] = frozenset(
             leased[Work.TRACK] = provider_events.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH)
         if Work.ADVANCE in kinds:
             leased[Work.ADVANCE] = enrollments.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH)
-        if Work.DELIVER in kinds and HaltScope.SENDER not in halts.current(conn):
-            leased[Work.DELIVER] = messages.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH)
+        if Work.DELIVER in kinds:
+            standing, real_now = senders.all_of(conn)
+            resting = [key for key, one in standing.items() if not allowance(one, real_now, per_minute)]
+            leased[Work.DELIVER] = messages.lease_due(
+                conn, now=now, seconds=LEASE_SECONDS, limit=BATCH, except_senders=resting
+            )
     return {kind: ids for kind, ids in leased.items() if ids}
 
 
-def hand_out(engine: Engine, hints: Hints, *, now: datetime, kinds: Collection[Work] = frozenset(Work)) -> int:
-    """Lease what is due and tell *hints* of it; return how much that was."""
-    leased = lease(engine, now=now, kinds=kinds)
+def hand_out(
+    engine: Engine,
+    hints: Hints,
+    *,
+    now: datetime,
+    kinds: Collection[Work] = frozenset(Work),
+    per_minute: int | None = None,
+) -> int:
+    """Lease what is due, as `lease` does, and tell *hints* of it; return how much that was."""
+    leased = lease(engine, now=now, kinds=kinds, per_minute=per_minute)
     for kind, ids in leased.items():
         getattr(hints, kind.value)(ids)
     return sum(map(len, leased.values()))
@@ -74,7 +91,7 @@ def hand_out(engine: Engine, hints: Hints, *, now: datetime, kinds: Collection[W
 
 def sweep(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
     """Do one round of what is due now; return how much there was to do."""
-    leased = lease(engine, now=clock.now())
+    leased = lease(engine, now=clock.now(), per_minute=post.per_minute)
     for inbound_id in leased.get(Work.RECEIVE, ()):
         receive(engine, inbound_id, library=library, post=post)
     done = len(leased.get(Work.RECEIVE, ()))
@@ -120,7 +137,7 @@ def recover(engine: Engine, *, post: Post, clock: Clock, take_over: bool = False
             once instead of when its lease ends.
     """
     now = clock.now()
-    with writing(engine) as conn:
+    with writing(engine, "sweep.recover") as conn:
         if take_over:
             _free_leases(conn)
         claimed = messages.abandoned(conn, MessageState.CLAIMED, limit=BATCH, whatever_lease=take_over)
@@ -131,10 +148,11 @@ def recover(engine: Engine, *, post: Post, clock: Clock, take_over: bool = False
         assert message.token is not None
         answer = _recovered(message, post.transport)
         if isinstance(answer, RetrySafe):
-            answer = RetrySafe(message.sending_at or now, answer.reason)
+            answer = RetrySafe(message.sending_at or now, answer.reason, Cause.KEPT)
         elif not isinstance(answer, Accepted | Unknown):
             answer = Unknown(f"the way out says {type(answer).__name__} of a letter that it was given before")
-        settle(engine, {message.id: message.token}, {message.token: answer}, clock=clock, at=message.sending_at)
+        given = {message.token: answer}
+        settle(engine, {message.id: message.token}, given, clock=clock, at=message.sending_at, heard_now=False)
         log.warning("message.recovered", extra={"message_id": message.id, "answer": type(answer).__name__})
     return len(claimed) + len(sending) + expired
 
@@ -156,7 +174,7 @@ def _free_leases(conn: Connection) -> None:
 
 def _expire_blocked(engine: Engine, now: datetime) -> int:
     """A blocked letter waits for a new bundle or setting, but not for ever."""
-    with writing(engine) as conn:
+    with writing(engine, "sweep.expire") as conn:
         found = messages.blocked_too_long(conn, now=now, limit=BATCH)
         enrollments.lock(conn, {message.enrollment_id for message in found})
         held = messages.lock(conn, [message.id for message in found], MessageState.BLOCKED)

@@ -48,7 +48,7 @@ def store_events(engine: Engine, body: bytes, *, clock: Clock) -> list[int]:
             )
         )
         log.error("events.unreadable", extra={"reason": posted.trouble})
-    with writing(engine) as conn:
+    with writing(engine, "track.store") as conn:
         ids = provider_events.add(conn, PROVIDER, new, now=clock.now())
         signs.seen(conn, signs.EVENTS)
     log.info("events.stored", extra={"posted": len(posted.events), "new": len(ids)})
@@ -72,7 +72,7 @@ def track(engine: Engine, ids: Sequence[int], *, suppression_key: str, clock: Cl
 
 def _tracked(engine: Engine, stored: StoredReport, *, suppression_key: str, clock: Clock) -> bool:
     try:
-        with writing(engine) as conn:
+        with writing(engine, "track.apply") as conn:
             if not provider_events.lock_new(conn, stored.id):
                 return False
             state = _apply(conn, stored, report(stored.raw), suppression_key, clock.now())
@@ -81,7 +81,7 @@ def _tracked(engine: Engine, stored: StoredReport, *, suppression_key: str, cloc
         raise  # the database is away: nothing is wrong with the event
     except Exception as trouble:
         log.exception("event.failed", extra={"event_id": stored.id})
-        with writing(engine) as conn:
+        with writing(engine, "track.failed") as conn:
             if provider_events.lock_new(conn, stored.id):
                 provider_events.finish(
                     conn, stored.id, EventState.FAILED, error=f"{type(trouble).__name__}; see the log"

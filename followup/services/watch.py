@@ -1,17 +1,17 @@
 """Noticing what is wrong and saying so: once when it begins, once a day while it lasts, once when it is over."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.message import HaltScope
+from followup.core.sender import Sender
 from followup.errors import FollowupError
 from followup.mail.http import post_json
-from followup.store import alerts, enrollments, halts, messages, pulse, signs
+from followup.store import alerts, enrollments, feed, gaps, messages, pulse, senders, signs
 from followup.store.engine import reading, writing
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ NEVER_SWEPT = timedelta(minutes=5)
 UNREAD = timedelta(minutes=15)
 EVENTS_EXPECTED = timedelta(hours=1)  # the provider reports a letter within minutes
 EVENTS_LOOK_BACK = timedelta(hours=24)
+STRANGERS_LOOK_BACK = timedelta(days=7)
 REPEAT = timedelta(hours=24)
 TELL_SECONDS = 5
 LEASE = timedelta(minutes=2)  # whoever died while telling is told for after this long
@@ -45,15 +46,22 @@ def conditions(conn: Connection, *, now: datetime, expects_events: bool) -> list
         expects_events: letters go through a provider that reports what became of them.
     """
     found = [*_letters(conn), *_sweep(conn, now), *_mail(conn, now)]
-    return [*found, *_events(conn, now)] if expects_events else found
+    return [*found, *_events(conn, now), *_strangers(conn, now)] if expects_events else found
 
 
 def _letters(conn: Connection) -> Iterator[Trouble]:
-    if halt := halts.current(conn).get(HaltScope.SENDER):
+    standing, _ = senders.all_of(conn)
+    if paused := [sender for sender in standing.values() if sender.paused]:
         yield Trouble(
             "sender",
-            f"No letters leave: the mail provider refuses us ({halt.reason}). Correct its settings; sending is tried"
-            " again at the next start of a worker and with followup apply.",
+            f"No letters of {_names(paused)} leave: the mail provider refuses them ({paused[0].paused}). Correct its"
+            " settings; sending is tried again at the next start of a worker and with followup apply.",
+        )
+    if closed := [sender for sender in standing.values() if sender.trips and not sender.paused]:
+        yield Trouble(
+            "provider",
+            f"Letters of {_names(closed)} get no answer from the mail provider ({closed[0].because}). One at a time is"
+            " tried, at longer and longer intervals; the others wait. Look at the provider's status page.",
         )
     blocked, reason = pulse.first_blocked(conn)
     if blocked:
@@ -65,13 +73,37 @@ def _letters(conn: Connection) -> Iterator[Trouble]:
     if unknown := pulse.count_unknown(conn):
         yield Trouble(
             "unknown",
-            f"{_letters_are(unknown)} of unknown fate: the request left and no answer came. They are not sent again"
-            " by themselves. Look for them in the provider's activity feed; an event or a reply settles each.",
+            f"{_letters_are(unknown)} of unknown fate: the request left and no answer came. An event, a click or a"
+            " reply settles each; followup messages list --state unknown says for which it is proven that it was not"
+            " accepted.",
         )
+
+
+def _names(some: Iterable[Sender]) -> str:
+    return ", ".join(sender.key for sender in some)
 
 
 def _letters_are(number: int) -> str:
     return "1 letter is" if number == 1 else f"{number:,} letters are"
+
+
+def _strangers(conn: Connection, now: datetime) -> Iterator[Trouble]:
+    if stray := strangers(conn, now):
+        yield Trouble("restored", stray)
+
+
+def strangers(conn: Connection, now: datetime) -> str | None:
+    """Say that the provider reports on letters this database does not know, or None: what a restored one would show."""
+    gap = gaps.latest(conn)
+    since = max(now - STRANGERS_LOOK_BACK, gap.noted_at if gap else now - STRANGERS_LOOK_BACK)
+    attempts, first = feed.strangers_since(conn, since)
+    if not attempts or first is None:
+        return None
+    known = "1 letter" if attempts == 1 else f"{attempts:,} letters"
+    return (
+        f"The mail provider reports on {known} that this database does not know, since {first:%Y-%m-%d %H:%M} UTC."
+        " If it was restored from a backup, stop the workers and run: followup db recovered --since TIME-OF-THE-BACKUP."
+    )
 
 
 def _sweep(conn: Connection, now: datetime) -> Iterator[Trouble]:
@@ -130,7 +162,7 @@ def watch(engine: Engine, *, clock: Clock, expects_events: bool, tell: Tell) -> 
     """
     with reading(engine) as conn:
         troubles = {one.key: one for one in conditions(conn, now=clock.now(), expects_events=expects_events)}
-    with writing(engine) as conn:
+    with writing(engine, "watch.raise") as conn:
         new = alerts.raise_(conn, {key: one.text for key, one in troubles.items()})
         claimed = alerts.claim(conn, troubles, every=REPEAT, lease=LEASE)
         over = alerts.clear(conn, except_=troubles)
@@ -140,7 +172,7 @@ def watch(engine: Engine, *, clock: Clock, expects_events: bool, tell: Tell) -> 
         if claim.key in new or claim.before is not None:
             log.error("alert.raised", extra={"alert": trouble.key, "text": trouble.text})
         works = works and tell(trouble, True)
-        with writing(engine) as conn:
+        with writing(engine, "watch.told") as conn:
             (alerts.told if works else alerts.give_back)(conn, claim)
     for alert in over:
         works = _tell_over(engine, alert, tell=tell, works=works)
@@ -155,7 +187,7 @@ def _tell_over(engine: Engine, alert: alerts.Alert, *, tell: Tell, works: bool) 
     if works:
         log.info("alert.resolved", extra={"alert": alert.key})
     else:
-        with writing(engine) as conn:
+        with writing(engine, "watch.put_back") as conn:
             alerts.put_back(conn, alert)
     return works
 

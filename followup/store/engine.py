@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from followup.errors import ConfigurationError, TemporaryError
+from followup.failpoints import reach
 
 BUSY_TIMEOUT_MS = 15_000
 CONNECTIONS = 4  # small plans of hosted databases allow 20 in all, and a deploy doubles what is in use
@@ -88,22 +89,28 @@ def _begin_sqlite(conn: Connection) -> None:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """Run one short transaction that may write."""
-    with _reachable(engine), engine.begin() as conn:
-        yield conn
+def writing(engine: Engine, name: str = "") -> Iterator[Connection]:
+    """Run one short transaction that may write; its commit is a failpoint called *name*."""
+    with _reachable(engine):
+        with engine.begin() as conn:
+            yield conn
+            reach(name)
+        reach(name, after=True)
 
 
 @contextmanager
-def durably(engine: Engine) -> Iterator[Connection]:
+def durably(engine: Engine, name: str = "") -> Iterator[Connection]:
     """
-    Run one short transaction whose commit survives a power cut.
+    Run one short transaction, as `writing` does, whose commit survives a power cut.
 
     For what must be known before the network is touched. SQLite otherwise commits to the write-ahead
     log without waiting for the disk, which survives a killed process but not a dead machine.
     """
-    with _reachable(engine), engine.connect().execution_options(followup_durable=True) as conn, conn.begin():
-        yield conn
+    with _reachable(engine):
+        with engine.connect().execution_options(followup_durable=True) as conn, conn.begin():
+            yield conn
+            reach(name)
+        reach(name, after=True)
 
 
 @contextmanager

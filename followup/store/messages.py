@@ -1,18 +1,18 @@
 """Messages: every move between states is one guarded UPDATE."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, delete, func, literal_column, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.facts import Sent
 from followup.core.message import CANCELLABLE, GRAVITY, MAY_HAVE_LEFT, Action, MessageState, Outcome, goal, sources
 from followup.core.replies import Choice, Question
-from followup.store.schema import customers, messages, orders
+from followup.store.schema import customers, messages, orders, past_tokens
 from followup.store.types import UTCDateTime, insert_new, leasing, real_now, unleased
 
 
@@ -61,6 +61,9 @@ class StoredMessage:
     accepted_at: datetime | None
     reason: str | None
     attempts: int
+    failures: int
+    approved_at: datetime | None
+    past: bool = False  # token and sending_at are of an attempt that was given up since
 
     @property
     def asked(self) -> Question:
@@ -95,7 +98,9 @@ class AcceptedLetter:
     order_number: str
 
 
-_COLUMNS = tuple(StoredMessage.__dataclass_fields__)
+ANEW: Mapping[str, object] = {"postponed_since": None, "failures": 0, "reason": None}  # what begins again with a letter
+
+_COLUMNS = tuple(name for name in StoredMessage.__dataclass_fields__ if name != "past")
 
 
 def _stored(row: Row[Any]) -> StoredMessage:
@@ -111,18 +116,22 @@ def add(conn: Connection, new: Sequence[DueMessage]) -> None:
     insert_new(conn, messages, rows, messages.c.id)
 
 
-def lease_due(conn: Connection, *, now: datetime, seconds: int, limit: int) -> list[int]:
+def lease_due(
+    conn: Connection, *, now: datetime, seconds: int, limit: int, except_senders: Collection[str] = ()
+) -> list[int]:
     """Lease messages due at *now* (business time) for *seconds* of real time; the oldest first."""
-    return sorted(conn.scalars(_lease_due(seconds, limit), {"now": now}))
+    values = {"now": now, "except_senders": list(except_senders)}
+    return sorted(conn.scalars(_lease_due(seconds, limit), values))
 
 
 @cache
 def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
     """Build the statement once: every worker runs it every few seconds."""
     by_now = messages.c.due_at <= bindparam("now", type_=UTCDateTime())
+    may_send = messages.c.sender.not_in(bindparam("except_senders", expanding=True))
     due_ = (
         select(messages.c.id)
-        .where(messages.c.state == literal_column("'due'"), by_now, unleased(messages.c.leased_until))
+        .where(messages.c.state == literal_column("'due'"), by_now, unleased(messages.c.leased_until), may_send)
         .order_by(messages.c.due_at, messages.c.id)
         .limit(limit)
     )
@@ -273,6 +282,18 @@ def held(
     return [(row.id, row.enrollment_id) for row in rows]
 
 
+def held_ids(conn: Connection, workflow: str, reason: str) -> list[int]:
+    """Return the messages of *workflow* that are held for *reason*, oldest first."""
+    theirs = messages.c.workflow == workflow, messages.c.reason == reason
+    wanted = select(messages.c.id).where(messages.c.state == literal_column("'held'"), *theirs)
+    return list(conn.scalars(wanted.order_by(messages.c.id)))
+
+
+def approve(conn: Connection, ids: Collection[int], *, now: datetime) -> None:
+    """Note that a person has let these letters go."""
+    conn.execute(update(messages).where(messages.c.id.in_(list(ids))).values(approved_at=now))
+
+
 def release(
     conn: Connection, held_: Sequence[tuple[int, int]], *, now: datetime, max_late: Mapping[int, timedelta]
 ) -> int:
@@ -283,11 +304,88 @@ def release(
         held_: as `held` returned them.
         max_late: by enrollment id.
     """
-    rows = [
-        {"id": key, "postponed_since": None, "due_at": now, "not_after": now + max_late[of], "reason": None}
-        for key, of in held_
-    ]
+    rows = [{"id": key, "due_at": now, "not_after": now + max_late[of], **ANEW} for key, of in held_]
     return move(conn, Action.RELEASE, rows)
+
+
+def unknown(conn: Connection, *, before: datetime | None = None, limit: int) -> list[StoredMessage]:
+    """Return messages of unknown fate whose attempt began before *before* (business time), the oldest first."""
+    wanted = select(messages).where(messages.c.state == literal_column("'unknown'"))
+    if before is not None:
+        wanted = wanted.where(messages.c.sending_at < before)
+    return [_stored(row) for row in conn.execute(wanted.order_by(messages.c.sending_at, messages.c.id).limit(limit))]
+
+
+def lock_doubtful(conn: Connection, *, due_by: datetime, limit: int) -> list[StoredMessage]:
+    """
+    Wait for, hold and return messages that may have left in a time that is lost, by id.
+
+    They were due by *due_by* (business time), stood still, or were in somebody's hands.
+    """
+    due_ = (messages.c.state == MessageState.DUE.value) & (messages.c.due_at <= due_by)
+    others = [state.value for state in sources(Action.DOUBT) if state is not MessageState.DUE]
+    wanted = select(messages).where(or_(due_, messages.c.state.in_(others)))
+    return [
+        _stored(row)
+        for row in conn.execute(wanted.order_by(messages.c.id).limit(limit).with_for_update(key_share=True))
+    ]
+
+
+def set_sender(conn: Connection, message_id: int, sender: str) -> None:
+    """Note in whose name a due letter would leave, where the letter says otherwise than its workflow."""
+    conn.execute(update(messages).where(messages.c.id == message_id).values(sender=sender))
+
+
+def left_since(conn: Connection, workflow: str, since: datetime, *, now: datetime, limit: int) -> list[datetime]:
+    """Return when letters of *workflow* left since *since*, oldest first; those in somebody's hands leave *now*."""
+    theirs = [messages.c.workflow == workflow, messages.c.state.in_([state.value for state in MAY_HAVE_LEFT])]
+    left = select(messages.c.sending_at).where(*theirs, messages.c.sending_at > since)
+    gone = list(conn.scalars(left.order_by(messages.c.sending_at.desc()).limit(limit)))
+    in_hand = select(func.count()).where(
+        messages.c.workflow == workflow, messages.c.state == literal_column("'claimed'")
+    )
+    return [*reversed(gone), *[now] * (conn.scalar(in_hand) or 0)]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMessage:
+    """A message, and whom and what it is about."""
+
+    message: StoredMessage
+    email: str | None
+    order_number: str | None
+    outcome: str | None
+    provider_id: str | None
+
+
+def listed(
+    conn: Connection, *, states: Collection[MessageState] = (), workflow: str | None = None, limit: int
+) -> list[ListedMessage]:
+    """Return messages in *states* (none given: in any), the newest first."""
+    wanted = _listing()
+    if states:
+        wanted = wanted.where(messages.c.state.in_([state.value for state in states]))
+    if workflow is not None:
+        wanted = wanted.where(messages.c.workflow == workflow)
+    return [_listed(row) for row in conn.execute(wanted.order_by(messages.c.id.desc()).limit(limit))]
+
+
+def find(conn: Connection, message_id: int) -> ListedMessage | None:
+    """Return one message, or None if there is no such one."""
+    row = conn.execute(_listing().where(messages.c.id == message_id)).one_or_none()
+    return _listed(row) if row else None
+
+
+def _listing() -> Select[Any]:
+    return (
+        select(messages, customers.c.email, orders.c.number.label("order_number"))
+        .join(customers, customers.c.id == messages.c.customer_id)
+        .outerjoin(orders, orders.c.id == messages.c.order_id)
+    )
+
+
+def _listed(row: Row[Any]) -> ListedMessage:
+    return ListedMessage(_stored(row), row.email, row.order_number, row.outcome, row.provider_id)
 
 
 def of_enrollments(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, list[StoredMessage]]:
@@ -317,16 +415,40 @@ def enrollments_of(conn: Connection, ids: Collection[int]) -> set[int]:
 
 
 def by_token(conn: Connection, token: str) -> StoredMessage | None:
-    """Return the message whose current attempt is called *token*."""
-    row = conn.execute(select(messages).where(messages.c.token == token)).one_or_none()
-    return _stored(row) if row else None
+    """Return the message that has an attempt called *token*: its current one, or one that was given up (``past``)."""
+    return _by_token(conn, token, select(messages))
 
 
 def lock_by_token(conn: Connection, token: str) -> StoredMessage | None:
-    """Wait for, hold and return the message whose current attempt is called *token*."""
-    wanted = select(messages).where(messages.c.token == token).with_for_update(key_share=True)
-    row = conn.execute(wanted).one_or_none()
-    return _stored(row) if row else None
+    """Wait for, hold and return the message that has an attempt called *token*, as `by_token` does."""
+    return _by_token(conn, token, select(messages).with_for_update(key_share=True))
+
+
+def _by_token(conn: Connection, token: str, wanted: Select[Any]) -> StoredMessage | None:
+    if row := conn.execute(wanted.where(messages.c.token == token)).one_or_none():
+        return _stored(row)
+    past = conn.execute(select(past_tokens).where(past_tokens.c.token == token)).one_or_none()
+    if past is None:
+        return None
+    row = conn.execute(wanted.where(messages.c.id == past.message_id)).one()
+    return replace(_stored(row), token=token, sending_at=past.sending_at, past=True)
+
+
+def give_up_token(conn: Connection, message: StoredMessage, *, now: datetime) -> None:
+    """Keep the token of an attempt that is given up: evidence of it may still come."""
+    row = {"token": message.token, "message_id": message.id, "sending_at": message.sending_at, "given_up_at": now}
+    insert_new(conn, past_tokens, [row], past_tokens.c.token)
+
+
+def take_up_token(conn: Connection, token: str) -> None:
+    """Forget that an attempt was given up: it is the one that counts after all."""
+    conn.execute(delete(past_tokens).where(past_tokens.c.token == token))
+
+
+def past_tokens_of(conn: Connection, message_id: int) -> list[tuple[str, datetime]]:
+    """Return token and time of the attempts that were given up, oldest first."""
+    wanted = select(past_tokens).where(past_tokens.c.message_id == message_id)
+    return [(row.token, row.sending_at) for row in conn.execute(wanted.order_by(past_tokens.c.sending_at))]
 
 
 def fold(conn: Connection, message_id: int, reported: Outcome, *, provider_id: str | None) -> None:

@@ -189,6 +189,8 @@ messages = Table(
     Column("outcome", Text, comment="what the provider reported since"),
     Column("reason", Text, comment="why it is held, blocked, rejected, skipped, expired, cancelled or unknown"),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0", comment="tries in a row that did not get through"),
+    Column("approved_at", UTCDateTime, comment="when a person let it go, one of a workflow's first letters"),
     one_of("state", MessageState),
     one_of("outcome", Outcome),
     one_of("purpose", Purpose),
@@ -199,6 +201,11 @@ messages = Table(
         name="sent_has_token",
     ),
     CheckConstraint("(state = 'accepted') = (accepted_at IS NOT NULL)", name="accepted_has_time"),
+    CheckConstraint(
+        "state NOT IN ('due', 'held', 'claimed', 'blocked') OR (token IS NULL AND sending_at IS NULL)",
+        name="unsent_has_no_token",
+    ),
+    CheckConstraint("state NOT IN ('claimed', 'sending') OR leased_until IS NOT NULL", name="in_hand_has_lease"),
     UniqueConstraint("enrollment_id", "step", "round"),
     UniqueConstraint("token"),
     Index(None, "customer_id", "accepted_at"),
@@ -206,6 +213,54 @@ messages = Table(
     # OR, not IN: SQLite does not see that state = 'sending' implies the IN, and would read the whole table
     _partial("ix_messages_leased", "state", "leased_until", where="state = 'claimed' OR state = 'sending'"),
     _partial("ix_messages_blocked", "not_after", where="state = 'blocked'"),
+    _partial("ix_messages_held", "workflow", where="state = 'held'"),
+    _partial("ix_messages_unknown", "sending_at", where="state = 'unknown'"),
+    Index(None, "workflow", "sending_at"),
+)
+
+past_tokens = Table(
+    "past_tokens",
+    metadata,
+    Column("token", Text, primary_key=True, comment="of an attempt of unknown fate that was given up"),
+    Column("message_id", Id, ForeignKey("messages.id"), nullable=False),
+    Column("sending_at", UTCDateTime, nullable=False),
+    Column("given_up_at", UTCDateTime, nullable=False),
+    Index(None, "message_id"),
+)
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("key", Text, primary_key=True, comment="of the person in people.yaml"),
+    Column("paused", Text, comment="why the provider refuses them; NULL: it does not"),
+    Column("failures", Integer, nullable=False, server_default="0", comment="of unknown fate in a row"),
+    Column("failing_since", UTCDateTime, comment="database time, as all moments here"),
+    Column("trips", Integer, nullable=False, server_default="0", comment="how often in a row the breaker opened"),
+    Column("closed_until", UTCDateTime, comment="no letter leaves before then"),
+    Column("because", Text, comment="why not"),
+    Column("probe", Id, comment="the message that tries whether letters get through again"),
+    Column("next_at", UTCDateTime, comment="when the rate has room again"),
+)
+
+workflow_limits = Table(
+    "workflow_limits",
+    metadata,
+    Column("workflow", Text, primary_key=True, comment="its row is held while its letters are counted"),
+    Column(
+        "first", Integer, nullable=False, server_default="0", comment="letters that a person reads before others go"
+    ),
+    Column("approved", Integer, nullable=False, server_default="0", comment="how many of them a person has let go"),
+    CheckConstraint("first >= 0 AND approved >= 0", name="counts"),
+)
+
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("since", UTCDateTime, nullable=False, comment="what happened from then on is lost"),
+    Column("until", UTCDateTime, nullable=False, comment="what was due by then may have left"),
+    Column("noted_at", UTCDateTime, nullable=False),
+    CheckConstraint("since <= until", name="has_length"),
 )
 
 decisions = Table(
@@ -333,6 +388,7 @@ provider_events = Table(
     one_of("state", EventState),
     UniqueConstraint("provider", "event_id"),
     Index(None, "received_at"),
+    Index(None, "token"),
     _partial("ix_provider_events_new", "id", where="state = 'received'"),
 )
 
@@ -367,7 +423,7 @@ audit = Table(
 halts = Table(
     "halts",
     metadata,
-    Column("scope", Text, primary_key=True, comment="'all' by an operator; 'sender' when the provider refuses us"),
+    Column("scope", Text, primary_key=True, comment="'all': by an operator"),
     Column("reason", Text, nullable=False),
     Column("since", UTCDateTime, nullable=False),
     one_of("scope", HaltScope),

@@ -3,9 +3,11 @@
 import hashlib
 import hmac
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Row, delete, or_, select
 
 from followup.store.schema import suppressions
 from followup.store.types import insert_new
@@ -29,3 +31,36 @@ def reasons(conn: Connection, hashes: Collection[str], workflows: Collection[str
     scopes = or_(suppressions.c.scope == ALL, suppressions.c.scope.in_(list(workflows)))
     wanted = select(suppressions).where(suppressions.c.address_hash.in_(list(hashes)), scopes)
     return {(row.address_hash, row.scope): row.reason for row in conn.execute(wanted)}
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """One entry of the list."""
+
+    address_hash: str
+    scope: str
+    reason: str
+    source: str
+    at: datetime
+
+
+def remove(conn: Connection, hash_: str, scope: str) -> bool:
+    """Take an entry off the list; return False when it was not on it."""
+    entry = suppressions.c.address_hash == hash_, suppressions.c.scope == scope
+    return conn.execute(delete(suppressions).where(*entry)).rowcount == 1
+
+
+def of(conn: Connection, hash_: str) -> list[Suppression]:
+    """Return the entries of one address, by scope."""
+    wanted = select(suppressions).where(suppressions.c.address_hash == hash_).order_by(suppressions.c.scope)
+    return [_entry(row) for row in conn.execute(wanted)]
+
+
+def listed(conn: Connection, *, limit: int | None) -> list[Suppression]:
+    """Return the entries, the newest first; *limit* None: all of them."""
+    wanted = select(suppressions).order_by(suppressions.c.id.desc())
+    return [_entry(row) for row in conn.execute(wanted if limit is None else wanted.limit(limit))]
+
+
+def _entry(row: Row[Any]) -> Suppression:
+    return Suppression(row.address_hash, row.scope, row.reason, row.source, row.at)

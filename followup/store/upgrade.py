@@ -49,7 +49,7 @@ def upgrade(engine: Engine, *, lock_seconds: float = LOCK_SECONDS) -> bool:
     Raises:
         TemporaryError: the table was not free in time; nothing has changed.
     """
-    with writing(engine) as conn:
+    with writing(engine, "upgrade") as conn:
         if conn.dialect.name != "postgresql":
             return _upgraded(conn)
         from followup.store.postgresql import unhurried  # noqa: PLC0415 - psycopg is slow to import

@@ -111,13 +111,20 @@ class Worker:
             self._woken.wait(self._app.settings.sweep_seconds)
 
     def _hand_out(self) -> None:
-        hand_out(self._app.engine, self._queued, now=self._app.clock.now(), kinds=self._queued.wanted())
+        app = self._app
+        hand_out(
+            app.engine,
+            self._queued,
+            now=app.clock.now(),
+            kinds=self._queued.wanted(),
+            per_minute=app.settings.sender_per_minute,
+        )
 
     def _recover(self) -> None:
         recover(self._app.engine, post=self._app.post(), clock=self._app.clock)
 
     def _show_life(self) -> None:
-        with writing(self._app.engine) as conn:
+        with writing(self._app.engine, "worker.sign") as conn:
             signs.seen(conn, signs.SWEEP)
 
 

@@ -364,6 +364,7 @@ def test_a_reminder_moved_too_near_the_timeout_is_dropped_then():
 # -- the order between them --
 
 OBJECTIONS = [
+    ("restored", {"in_doubt_until": on(3)}),
     ("halted", {"halted": "an operator"}),
     ("paused", {"workflow": {"status": WorkflowStatus.PAUSED}}),
     ("order", {"known": {"order": an_order(status=OrderStatus.CANCELLED)}}),
@@ -376,6 +377,7 @@ OBJECTIONS = [
     ("timeout", {"known": {"sent": by_step(sent("q", accepted_at=on(-9)))}}),
     ("cap", {"workflow": {"cap": A_WEEK_OF_ONE}, "recent": (on(2),)}),
     ("window", {"workflow": {"send_window": EVENING}}),
+    ("per_day", {"workflow": {"per_day": 1}, "today": (on(3),)}),
 ]
 
 
@@ -401,7 +403,7 @@ def test_of_two_objections_the_earlier_gate_decides(first, second):
 
 
 def test_every_gate_has_its_place_in_these_tests():
-    assert len(GATES) == len(OBJECTIONS)
+    assert len(GATES) == len(OBJECTIONS) + 1, "and first letters, which no reminder is"
 
 
 # -- what holds for all --

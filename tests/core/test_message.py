@@ -39,7 +39,9 @@ def test_a_letter_goes_out_step_by_step():
 
 
 def test_what_may_have_left_is_never_due_again_by_itself():
-    assert [action for state, action in TRANSITIONS if state is MessageState.UNKNOWN] == [Action.ACCEPT]
+    ways = {action for state, action in TRANSITIONS if state is MessageState.UNKNOWN}
+    assert ways == {Action.ACCEPT, Action.PROVE, Action.RESEND}
+    assert [state for state, action in TRANSITIONS if action is Action.RESEND] == [MessageState.UNKNOWN]
 
 
 def test_nothing_is_rendered_or_sent_without_a_claim():

@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import Engine
 
 from followup.core.message import HaltScope, MessageState
+from followup.core.sender import Sender
 from followup.services import checkup
 from followup.services.checkup import Away, Finding, Grade, Setup
 from followup.services.checkup_record import bundle_findings, record_findings
 from followup.services.library import Library
-from followup.store import halts, signs
+from followup.store import halts, senders, signs
 from followup.store.engine import reading, writing
 from tests.services.world import MONDAY, PEOPLE, World
 from tests.store.make import a_message
@@ -236,11 +237,17 @@ def test_a_worker_that_never_ran_fails_once_it_matters(engine: Engine) -> None:
 def test_what_stands_still_is_said_with_its_reason(engine: Engine) -> None:
     with writing(engine) as conn:
         halts.halt(conn, HaltScope.ALL, reason="wrong price", now=MONDAY - HOUR)
-        halts.halt(conn, HaltScope.SENDER, reason="401", now=MONDAY - 3 * HOUR)
+        senders.lock(conn, ["nell", "tomas"])
+        senders.save(conn, Sender(key="nell", paused="401"))
+        senders.save(conn, Sender(key="tomas", trips=2, because="no answer"))
     found = {one.what: one for one in record(engine, a_setup())}
     assert (found["halted"].grade, found["halted"].text) == (WARN, "all letters are halted for 60 minutes: wrong price")
-    assert found["sender"].grade is FAIL
-    assert found["sender"].text == "the provider has refused us for 3 hours: 401"
+    one, other = (one for one in record(engine, a_setup()) if one.what == "sender")
+    assert (one.grade, one.text) == (FAIL, "the provider refuses letters of nell: 401")
+    assert (other.grade, other.text) == (
+        WARN,
+        "letters of tomas got no answer 2 times in a row, one at a time is tried: no answer",
+    )
 
 
 def test_letters_in_trouble_are_warnings_each_with_what_to_do(engine: Engine) -> None:
@@ -250,7 +257,7 @@ def test_letters_in_trouble_are_warnings_each_with_what_to_do(engine: Engine) ->
         a_message(conn, MessageState.UNKNOWN)
     blocked, unknown = (one for one in record(engine, a_setup()) if one.what == "letters")
     assert (blocked.grade, blocked.text) == (WARN, "1 blocked; the first: no such person")
-    assert (unknown.grade, unknown.remedy) == (WARN, "look for them in the provider's activity feed")
+    assert (unknown.grade, unknown.remedy) == (WARN, "followup messages list --state unknown")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from followup.services.sweep import recover
 from followup.store import customers, messages, suppressions
 from followup.store.engine import make_engine, writing
 from followup.store.schema import messages as table
+from followup.store.types import real_now
 from tests.services.test_hearing import BOUNCE
 from tests.services.world import ASK, CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply
 
@@ -172,7 +173,7 @@ def test_an_answer_for_another_attempt_is_dropped(engine: Engine, tmp_path) -> N
     world.take_in(a_purchase())
     world.go_to(MONDAY + timedelta(days=2))
     with engine.begin() as conn:
-        conn.execute(table.update().values(state="sending"))
+        conn.execute(table.update().values(state="sending", leased_until=real_now(60)))
     (row,) = world.rows("messages")
     settle(engine, {row.id: "a" * 16}, {"a" * 16: Accepted("X")}, clock=world.clock)
     assert world.states() == ["sending"]
@@ -260,7 +261,7 @@ def test_what_was_proved_not_to_have_left_is_due_when_it_was_tried(engine: Engin
     world.take_in(a_purchase())
     world.go_to(MONDAY + timedelta(days=2))
     with engine.begin() as conn:
-        conn.execute(table.update().values(state="sending", reason=None))
+        conn.execute(table.update().values(state="sending", reason=None, leased_until=real_now(60)))
     world.clock.move_to(MONDAY + timedelta(days=4))
     recover(engine, post=world.post, clock=world.clock, take_over=True)
     (row,) = world.rows("messages")

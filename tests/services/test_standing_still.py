@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from followup.core.message import HaltScope, Misconfigured
+from followup.core.message import Misconfigured
 from followup.services import deploy
 from followup.services.deliver import deliver
 from followup.services.halt import halt, unhalt
 from followup.services.sweep import lease
-from followup.store import halts
+from followup.store import senders
 from followup.store.engine import reading
 from tests.services.world import CHECK_IN, Scripted, World, a_purchase, a_reply
 
@@ -113,7 +113,7 @@ def test_a_provider_that_refuses_us_is_asked_once_and_again_after_a_change(engin
     assert len(refusing.sent) == 1
     assert shop.states() == ["blocked", "due"], "the second one waits"
     with reading(engine) as conn:
-        assert halts.current(conn)[HaltScope.SENDER].reason == "the key is not valid"
+        assert senders.all_of(conn)[0]["nell"].paused == "the key is not valid"
     assert lease(engine, now=shop.clock.now()) == {}
 
     refusing.answer = Scripted().answer
@@ -121,7 +121,7 @@ def test_a_provider_that_refuses_us_is_asked_once_and_again_after_a_change(engin
     shop.drain()
     assert shop.states() == ["accepted", "accepted"]
     with reading(engine) as conn:
-        assert halts.current(conn) == {}
+        assert senders.all_of(conn)[0]["nell"].is_plain
 
 
 # -- a worker that is asked to stop --

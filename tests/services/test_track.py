@@ -17,6 +17,7 @@ from followup.services.track import store_events, track
 from followup.store import aliases, schema, signs
 from followup.store.engine import reading, writing
 from followup.store.schema import messages as table
+from followup.store.types import real_now
 from tests.services.world import MONDAY, Scripted, World, a_purchase, a_reply
 
 KEY = "never-changes"
@@ -58,6 +59,13 @@ def an_event(world: World, kind: str, **more: Any) -> dict[str, Any]:
     }
 
 
+BACK_IN_FLIGHT = {
+    "state": "sending",
+    "accepted_at": None,
+    "outcome": None,
+    "provider_id": None,
+    "leased_until": real_now(60),
+}
 BOUNCE = {"type": "bounce", "reason": "550 5.1.1 no such user"}
 
 
@@ -148,7 +156,7 @@ class TestEvidence:
     def test_an_event_that_overtakes_the_answer_of_the_provider_settles_the_letter(self, asked: World) -> None:
         (message,) = asked.rows("messages")
         with writing(asked.engine) as conn:
-            conn.execute(update(table).values(state="sending", accepted_at=None, outcome=None, provider_id=None))
+            conn.execute(update(table).values(BACK_IN_FLIGHT))
         report(asked, an_event(asked, "bounce", **BOUNCE))
         settle(asked.engine, {message.id: message.token}, {message.token: Accepted("aBc-1_x")}, clock=asked.clock)
         (message,) = asked.rows("messages")
@@ -159,7 +167,7 @@ class TestEvidence:
         world.take_in(*(a_purchase(f"T-{n}", email=f"c{n}@example.com") for n in range(24)))
         world.go_to(MONDAY + timedelta(days=2))
         with writing(world.engine) as conn:
-            conn.execute(update(table).values(state="sending", accepted_at=None, outcome=None, provider_id=None))
+            conn.execute(update(table).values(BACK_IN_FLIGHT))
         letters = world.rows("messages")
         world.clock.move_to(MONDAY + timedelta(days=2, hours=3))
         addresses = {row.id: row.address for row in world.rows("customers")}

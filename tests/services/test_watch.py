@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Engine, update
 
 from followup.clock import VirtualClock
 from followup.core.message import HaltScope, MessageState
+from followup.core.sender import Sender
 from followup.services.watch import Trouble, conditions, only_log, span, tell_by_post, watch
-from followup.store import alerts, halts, inbound_mail, signs
+from followup.store import alerts, halts, inbound_mail, senders, signs
 from followup.store.engine import reading, writing
 from followup.store.schema import alerts as alerts_table
 from followup.store.schema import enrollments as enrollments_table
@@ -44,6 +45,11 @@ def an_event(conn: Connection, hours: float) -> None:
     conn.execute(provider_events.insert(), [row])
 
 
+def pause(conn: Connection, reason: str) -> None:
+    senders.lock(conn, ["nell"])
+    senders.save(conn, Sender(key="nell", paused=reason))
+
+
 # -- what is wrong --
 
 
@@ -56,7 +62,7 @@ def test_a_provider_that_refuses_us_is_said_with_its_reason(engine: Engine) -> N
         halts.halt(conn, HaltScope.ALL, reason="we wanted to", now=at(0))
     assert found(engine) == {}, "an operator knows what they did"
     with writing(engine) as conn:
-        halts.halt(conn, HaltScope.SENDER, reason="401 the key is revoked", now=at(0))
+        pause(conn, "401 the key is revoked")
     assert "(401 the key is revoked)" in found(engine)["sender"]
 
 
@@ -199,13 +205,13 @@ def clock() -> VirtualClock:
 def refused(engine: Engine) -> Engine:
     """Return a database of a shop that the provider refuses."""
     with writing(engine) as conn:
-        halts.halt(conn, HaltScope.SENDER, reason="401", now=START)
+        pause(conn, "401")
     return engine
 
 
 def mend(engine: Engine) -> None:
     with writing(engine) as conn:
-        halts.lift(conn, HaltScope.SENDER)
+        senders.resume(conn)
 
 
 def a_day_passes(engine: Engine) -> None:

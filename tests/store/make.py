@@ -15,6 +15,7 @@ from followup.core.replies import MailKind
 from followup.store import bundles, customers, enrollments, inbound_mail, messages, orders, replies
 from followup.store.schema import messages as messages_table
 from followup.store.schema import metadata
+from followup.store.types import real_now
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -123,6 +124,8 @@ def what_the_state_needs(state: MessageState, key: int) -> dict[str, Any]:
         values |= {"due_at": None}
     if state in {MessageState.SENDING, MessageState.UNKNOWN, MessageState.ACCEPTED}:
         values |= {"token": f"token {key}", "sending_at": START}
+    if state in {MessageState.CLAIMED, MessageState.SENDING}:
+        values |= {"leased_until": real_now(-1)}
     if state is MessageState.ACCEPTED:
         values |= {"accepted_at": START}
     return values

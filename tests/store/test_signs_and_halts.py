@@ -49,14 +49,10 @@ def test_the_first_reason_to_halt_stands_until_it_is_lifted(engine: Engine) -> N
         assert halts.current(conn) == {}
         assert halts.halt(conn, HaltScope.ALL, reason="wrong price", now=at(0))
         assert not halts.halt(conn, HaltScope.ALL, reason="another", now=at(1))
-        assert halts.halt(conn, HaltScope.SENDER, reason="401", now=at(2))
-        assert halts.current(conn) == {
-            HaltScope.ALL: Halt("wrong price", at(0)),
-            HaltScope.SENDER: Halt("401", at(2)),
-        }
+        assert halts.current(conn) == {HaltScope.ALL: Halt("wrong price", at(0))}
         assert halts.lift(conn, HaltScope.ALL)
         assert not halts.lift(conn, HaltScope.ALL)
-        assert set(halts.current(conn)) == {HaltScope.SENDER}
+        assert halts.current(conn) == {}
 
 
 def test_the_database_knows_no_other_scope(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from followup.core.tokens import TokenPurpose, sign
 from followup.services import deploy
 from followup.services.answers import LONGEST_COMMENT, MOST_ANSWERS
 from followup.store import schema
+from followup.store.types import real_now
 from followup.web.words import WORDS
 from tests.services.world import ASK, CHECK_IN, KEYS, MONDAY
 from tests.web.visiting import Visiting, chosen
@@ -281,7 +282,7 @@ class TestDeadLinks:
 
     def test_a_letter_that_is_being_sent_may_be_there_already(self, asked: Visiting) -> None:
         with asked.world.engine.begin() as conn:
-            conn.execute(update(schema.messages).values(state="sending", accepted_at=None))
+            conn.execute(update(schema.messages).values(state="sending", accepted_at=None, leased_until=real_now(60)))
         with asked.site() as browser:
             assert browser.post(asked.link(), data={"choice": "fine"}).status_code == 200
         assert answers(asked) == [("fine", None)]

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+from followup import failpoints
 from followup.app import App
 from followup.cli.serving import stop_on_signals
 from followup.logs import configure
@@ -23,6 +24,7 @@ from tests.wire.clock import FileClock
 def main(role: str, clock_file: Path, port_file: Path | None = None) -> None:
     settings = load()
     configure(settings.log_level, settings.log_format)
+    failpoints.arm(settings.failpoint)
     app = App(settings, clock=FileClock(clock_file))
     stopping = threading.Event()
     if role == "worker":

@@ -1,0 +1,45 @@
+"""
+Is it proven that a letter of unknown fate was not accepted?
+
+The provider reports every letter it takes, and repeats each report for a day until we have it. So when that day
+is over, and the reports demonstrably arrived all the while, silence about a letter means that it was not taken.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+REPORTS_LAST = timedelta(hours=25)  # 24 in which SendGrid repeats an event, and one for it to begin to
+NEIGHBOURS = timedelta(hours=1)  # before the attempt: how far around it every accepted letter must be reported on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """
+    What is known of the provider's reports around one attempt.
+
+    ``reports`` says whether the way out reports at all. ``later`` counts letters that left after the attempt and
+    were reported on, ``silent`` those accepted around it that were not. ``unread`` counts posts and events that
+    came since and could not be read, or have not been yet. ``last_at`` is when the last event came.
+    """
+
+    reports: bool
+    later: int
+    silent: int
+    unread: int
+    last_at: datetime | None
+
+
+def doubts(sending_at: datetime, not_after: datetime | None, feed: Feed, *, now: datetime) -> tuple[str, ...]:
+    """Return what is missing to the proof that the attempt of *sending_at* was not accepted; nothing: it is proven."""
+    over = sending_at + REPORTS_LAST
+    if not feed.reports:
+        return ("the way out it was given to does not report what became of letters",)
+    missing = (
+        (now < over, f"a report may still come until {over:%Y-%m-%d %H:%M} UTC"),
+        (not feed.later, "no letter that left later has been reported on"),
+        (feed.last_at is None or feed.last_at < over, "no report has come since that time was over"),
+        (feed.silent > 0, f"{feed.silent} accepted letters of that time were not reported on either"),
+        (feed.unread > 0, f"{feed.unread} reports that came since have not been read"),
+        (not_after is not None and now >= not_after, "it is too late to send it by now"),
+    )
+    return tuple(why for applies, why in missing if applies)

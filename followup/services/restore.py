@@ -1,0 +1,53 @@
+"""After a database was restored from a backup: what may have left in the time that is lost is of unknown fate."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from followup.clock import Clock
+from followup.core.message import Action
+from followup.errors import UsageError
+from followup.services.claim import decided_about, doubtful
+from followup.store import audit, decisions, gaps, messages
+from followup.store.engine import writing
+
+BATCH = 500
+LOST = "the database was restored: it may have left already"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The gap that was noted, and how many letters are in doubt because of it."""
+
+    since: datetime
+    until: datetime
+    doubtful: int
+
+
+def recovered(engine: Engine, since: datetime, *, clock: Clock) -> Recovered:
+    """
+    Note that what happened since *since* (aware) is lost: the database is older than that.
+
+    Every letter that may have left since is ``unknown`` from now on, and so will be those that are written
+    only later but were due by now. Nothing of it goes again by itself. Doing it twice changes nothing more.
+
+    Raises:
+        UsageError: *since* is yet to come.
+    """
+    now, doubtful_letters = clock.now(), 0
+    if since > now:
+        raise UsageError(f"{since:%Y-%m-%d %H:%M} UTC is yet to come", hint="Give the time of the backup")
+    with writing(engine, "restore.gap") as conn:
+        gaps.add(conn, since=since, until=now)
+        audit.add(conn, "db.recovered", {"since": since.isoformat(), "until": now.isoformat()}, now=now)
+    while True:  # from here on the gate in the claim sees the gap, however far we get
+        with writing(engine, "restore.doubt") as conn:
+            found = messages.lock_doubtful(conn, due_by=now, limit=BATCH)
+            rows = [{"id": one.id, "reason": LOST, "transport": None, **doubtful(one)} for one in found]
+            messages.move(conn, Action.DOUBT, rows)
+            noted = [decided_about(one, at=now, verdict="unknown", gate="restored", reason=LOST) for one in found]
+            decisions.add(conn, noted)
+        if not found:
+            return Recovered(since, now, doubtful_letters)
+        doubtful_letters += len(found)

@@ -1,0 +1,214 @@
+"""Whom we never write to: what operators add, take back, bring in and take out. The list holds hashes, no addresses."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine
+
+from followup.clock import Clock
+from followup.core.customer import InvalidAddress, normalize_address
+from followup.core.events import EventKind
+from followup.errors import FollowupError, NotFound, UsageError
+from followup.services.library import Library
+from followup.store import audit, customers, enrollments, events, suppressions
+from followup.store.engine import reading, writing
+from followup.store.events import NewEvent
+from followup.store.suppressions import ALL, Suppression
+
+IMPORTED = "imported"
+BATCH = 500
+LONGEST_REASON = 200
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ADDRESS_COLUMNS = ("email", "address", "email_address", "e-mail")
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that was left out: where, what is wrong, how to mend it."""
+
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many addresses are new on the list, how many were there, and the lines that were left out."""
+
+    added: int
+    known: int
+    bad: tuple[BadLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    hash: str
+    scope: str
+    reason: str
+    at: datetime | None
+    address: str | None
+
+
+def suppress(
+    engine: Engine, email: str, *, reason: str, workflow: str | None, key: str, library: Library, clock: Clock
+) -> bool:
+    """
+    Write to *email* no more, or no letter of *workflow*; return False if that was so already.
+
+    A customer leaves every run it concerns, as if they had unsubscribed themselves.
+
+    Raises:
+        InvalidAddress: it is no address.
+        NotFound: there is no such workflow.
+    """
+    address, now = normalize_address(email), clock.now()
+    with writing(engine, "suppress.add") as conn:
+        if workflow is not None and workflow not in library.newest(conn).workflows:
+            names = ", ".join(sorted(library.newest(conn).workflows))
+            raise NotFound(f"there is no workflow {workflow!r}", hint=f"There are: {names}")
+        added = _add(conn, _Line(suppressions.address_hash(address, key), workflow or ALL, reason, None, address), now)
+        if added:
+            audit.add(conn, "suppressions.add", {"scope": workflow or ALL, "reason": reason}, now=now)
+    return added
+
+
+def lift(engine: Engine, email: str, *, workflow: str | None, key: str, clock: Clock) -> None:
+    """
+    Let letters go to *email* again: the customer has asked for it.
+
+    Raises:
+        InvalidAddress: it is no address.
+        NotFound: it is not on the list with that scope.
+    """
+    hash_, scope = suppressions.address_hash(normalize_address(email), key), workflow or ALL
+    with writing(engine, "suppress.lift") as conn:
+        if not suppressions.remove(conn, hash_, scope):
+            scopes = ", ".join(one.scope for one in suppressions.of(conn, hash_)) or "none"
+            raise NotFound(f"{email} is not suppressed for {scope}", hint=f"It is for: {scopes}")
+        audit.add(conn, "suppressions.remove", {"scope": scope, "address_hash": hash_}, now=clock.now())
+
+
+def of_address(engine: Engine, email: str, *, key: str) -> list[Suppression]:
+    """Return what *email* is suppressed for."""
+    with reading(engine) as conn:
+        return suppressions.of(conn, suppressions.address_hash(normalize_address(email), key))
+
+
+def listed(engine: Engine, *, limit: int | None = None) -> list[Suppression]:
+    """Return the whole list, or the newest *limit* of it, the newest first."""
+    with reading(engine) as conn:
+        return suppressions.listed(conn, limit=limit)
+
+
+def import_list(engine: Engine, raw: bytes, *, reason: str, key: str, clock: Clock) -> Imported:
+    """
+    Bring a list in: addresses one a line, a CSV with a column ``email`` (as SendGrid exports it), or our own export.
+
+    Lines that cannot be used are left out and reported; bringing the same list in again changes nothing.
+
+    Raises:
+        FollowupError: the file is not text, or has no column of addresses.
+    """
+    now, added, known = clock.now(), 0, 0
+    bad: list[BadLine] = []
+    good: list[_Line] = []
+    for line in _lines(raw, reason=reason[:LONGEST_REASON], key=key):
+        (bad if isinstance(line, BadLine) else good).append(line)  # type: ignore[arg-type]
+    for start in range(0, len(good), BATCH):
+        with writing(engine, "suppress.import") as conn:
+            new = sum(_add(conn, line, now) for line in good[start : start + BATCH])
+        added, known = added + new, known + len(good[start : start + BATCH]) - new
+    with writing(engine, "suppress.imported") as conn:
+        audit.add(conn, "suppressions.import", {"added": added, "known": known, "bad": len(bad)}, now=now)
+    return Imported(added, known, tuple(bad))
+
+
+def _add(conn: Connection, line: _Line, now: datetime) -> bool:
+    """Put a line on the list; a customer who has that address, and is in a run, is told to the runs."""
+    at = min(line.at or now, now)
+    if not suppressions.add(conn, line.hash, reason=line.reason, source="operator", now=at, scope=line.scope):
+        return False
+    customer_id = customers.id_of_address(conn, line.address) if line.address and line.scope == ALL else None
+    if customer_id is not None:
+        customers.lock(conn, [customer_id])
+        event = NewEvent(
+            customer_id=customer_id,
+            kind=EventKind.CUSTOMER_UNSUBSCRIBED.value,
+            occurred_at=now,
+            source="operator",
+            external_id=f"suppressed:{customer_id}:{now.isoformat()}",
+            data={"reason": line.reason},
+        )
+        events.add(conn, [event], now=now)
+        enrollments.wake_for_events(conn, [customer_id], at=now)
+    return True
+
+
+def _lines(raw: bytes, *, reason: str, key: str) -> Iterator[_Line | BadLine]:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw[:4096]:
+        raise FollowupError("the list is not UTF-8 text", hint="Save it as CSV UTF-8 and import that")
+    text = raw.decode("utf-8-sig", errors="replace")
+    if not text.strip():
+        raise UsageError("the list is empty", hint="Write one address a line, or a CSV with a column email")
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header: list[str] | None = None
+    while True:
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield BadLine(rows.line_num, f"cannot be read ({error}); look for a quote that is not closed")
+            continue
+        if not any(cell.strip() for cell in cells):
+            continue
+        if header is None:
+            header = _header(cells)
+            if header != ["email"] or "@" not in cells[0]:
+                continue
+        yield _line(dict(zip(header, cells, strict=False)), rows.line_num, reason=reason, key=key)
+
+
+def _header(cells: list[str]) -> list[str]:
+    """Return the names of the columns; a first line that begins with an address is none, but the list itself."""
+    names = [cell.strip().lower() for cell in cells]
+    if "@" in names[0]:
+        return ["email"]
+    if "address_hash" in names:
+        return names
+    for name in _ADDRESS_COLUMNS:
+        if name in names:
+            names[names.index(name)] = "email"
+            return names
+    raise FollowupError(
+        f"the first line names no column of addresses: {', '.join(names[:8])}",
+        hint="Call the column email, or write one address a line",
+    )
+
+
+def _line(row: Mapping[str, str], number: int, *, reason: str, key: str) -> _Line | BadLine:
+    given = {name: (row.get(name) or "").strip() for name in ("email", "address_hash", "scope", "reason", "at")}
+    at = _moment(given["at"])
+    scope, why = given["scope"] or ALL, given["reason"][:LONGEST_REASON] or reason
+    if given["address_hash"]:
+        if not _HASH.fullmatch(given["address_hash"]):
+            return BadLine(number, "address_hash is no hash of ours; take the list as followup wrote it")
+        return _Line(given["address_hash"], scope, why, at, None)
+    try:
+        address = normalize_address(given["email"])
+    except InvalidAddress as error:
+        return BadLine(number, str(error))
+    return _Line(suppressions.address_hash(address, key), scope, why, at, address)
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a moment as our own export writes it; other lists' dates are theirs."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -1,0 +1,54 @@
+"""Senders: what keeps the letters of each person from leaving for a while, the same for all workers."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, or_, select, update
+
+from followup.core.sender import Sender
+from followup.store.schema import senders
+from followup.store.types import insert_new, real_now
+
+_FIELDS = tuple(Sender.__dataclass_fields__)
+
+
+def _sender(row: Row[tuple[object, ...]]) -> Sender:
+    return Sender(**{name: getattr(row, name) for name in _FIELDS})
+
+
+def all_of(conn: Connection) -> tuple[dict[str, Sender], datetime]:
+    """Return every sender that something was ever noted of, by key, and the database's time."""
+    now: datetime | None = conn.scalar(select(real_now()))
+    assert now is not None
+    return {row.key: _sender(row) for row in conn.execute(select(senders).order_by(senders.c.key))}, now
+
+
+def lock(conn: Connection, keys: Collection[str]) -> tuple[dict[str, Sender], datetime]:
+    """Wait for and hold the rows of *keys*, made where there are none; return them and the database's time."""
+    insert_new(conn, senders, [{"key": key} for key in sorted(set(keys))], senders.c.key)
+    wanted = select(senders).where(senders.c.key.in_(list(keys))).order_by(senders.c.key).with_for_update()
+    held = {row.key: _sender(row) for row in conn.execute(wanted)}
+    now: datetime | None = conn.scalar(select(real_now()))
+    assert now is not None
+    return held, now
+
+
+def save(conn: Connection, sender: Sender) -> None:
+    """Write a sender down; the caller holds the row."""
+    conn.execute(update(senders).where(senders.c.key == sender.key).values(asdict(sender)))
+
+
+def recovered(conn: Connection, keys: Collection[str]) -> None:
+    """Note that the provider took letters of *keys*; where nothing was wrong, nothing is written."""
+    wrong = or_(senders.c.failures > 0, senders.c.trips > 0, senders.c.closed_until.is_not(None))
+    well: Mapping[str, object] = {
+        "failures": 0, "failing_since": None, "trips": 0, "closed_until": None, "because": None, "probe": None,
+    }  # fmt: skip
+    for key in sorted(keys):  # one by one, in the order in which everybody takes them
+        conn.execute(update(senders).where(senders.c.key == key, wrong).values(well))
+
+
+def resume(conn: Connection) -> int:
+    """Let every sender that the provider refused try again; return how many there were."""
+    return conn.execute(update(senders).where(senders.c.paused.is_not(None)).values(paused=None)).rowcount
