@@ -18,17 +18,8 @@ from followup.core.message import Accepted, Answer, Misconfigured, Rejected, Ret
 from followup.core.provider import TOKEN_ARGUMENT
 from followup.errors import ConfigurationError, TemporaryError
 from followup.mail.headers import one_line
-from followup.mail.http import (
-    DEADLINE_SECONDS,
-    IN_FLIGHT,
-    Failure,
-    Http,
-    Request,
-    Response,
-    encoded_json,
-    get_json,
-    shown,
-)
+from followup.mail.http import DEADLINE_SECONDS, IN_FLIGHT, Failure, Http, Request, Response, shown
+from followup.mail.json_http import encoded_json, get_json
 from followup.mail.message import OutgoingMail
 from followup.mail.reasons import fit
 from followup.mail.transport import NOT_BEGUN, Answered, Check

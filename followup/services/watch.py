@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from followup.clock import Clock
 from followup.core.message import HaltScope
 from followup.errors import FollowupError
-from followup.mail.http import post_json
+from followup.mail.json_http import post_json
 from followup.services import quarantine
 from followup.store import alerts, enrollments, halts, messages, pulse, signs
 from followup.store.engine import reading, writing
