@@ -106,6 +106,17 @@ def test_the_layers_of_the_architecture_page_are_those_that_are_checked() -> Non
     assert drawn == wanted
 
 
+def test_every_module_has_one_room_on_the_architecture_page() -> None:
+    page = (ROOT / "docs/architecture.md").read_text().split("## Rooms")[1].split("\n## ")[0]
+    rooms = []
+    for first, *others in (re.findall(r"`([^`]+)`", row) for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)):
+        folder = first.rpartition("/")[0]
+        rooms += [first, *(f"{folder}/{name}".removeprefix("/") for name in others)]
+    files = [path.relative_to(ROOT / "followup") for path in (ROOT / "followup").rglob("*.py")]
+    modules = {"/".join(path.with_suffix("").parts[:2]) for path in files if path.name != "__init__.py"}
+    assert sorted(rooms) == sorted(modules)
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from followup.cli.main import followup\n"

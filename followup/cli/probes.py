@@ -91,39 +91,15 @@ def smtp(settings: "Settings") -> str:
     Raises:
         Away: that did not work. The text holds nothing of the password.
     """
-    import smtplib
-    import ssl
-
-    from followup.mail.http import certificates
-    from followup.mail.smtp import Tls, parse_server
+    from followup.mail.smtp import GOODBYE_SECONDS, check, parse_server
 
     assert settings.smtp_url is not None, "the transport was made without one"
-    server = parse_server(settings.smtp_url.get_secret_value())
-    place = f"{server.host}:{server.port}"
-
-    def look() -> str:
-        context = ssl.create_default_context(cafile=certificates())
-        client = (
-            smtplib.SMTP_SSL(server.host, server.port, timeout=LONGEST, context=context)
-            if server.tls is Tls.IMPLICIT
-            else smtplib.SMTP(server.host, server.port, timeout=LONGEST)
-        )
-        with client:
-            if server.tls is Tls.STARTTLS:
-                client.starttls(context=context)
-            if server.user is not None:
-                client.login(server.user, server.password)
-                return f"{place} lets us in"
-            return f"{place} answers; it asks for no password"
-
-    try:
-        return within(LONGEST, look)
-    except smtplib.SMTPAuthenticationError as error:
-        raise Away(f"{place} refuses the user or the password", "correct FOLLOWUP_SMTP_URL") from error
-    except OSError as error:  # those of smtplib are
-        raise Away(f"{place}: {_one_line(error)}", "correct FOLLOWUP_SMTP_URL, or let this machine connect") from error
-    except Away as error:
-        raise Away(f"{place}: {error}", "correct FOLLOWUP_SMTP_URL, or let this machine connect") from error
+    url = settings.smtp_url.get_secret_value()
+    found = within(LONGEST + GOODBYE_SECONDS + 1, lambda: check(url, timeout_seconds=LONGEST))
+    if not found.ok:
+        raise Away(found.problem, found.remedy)
+    server = parse_server(url)
+    return f"{server.place} answers; it asks for no password" if server.user is None else f"{server.place} lets us in"
 
 
 def page(url: str) -> str:

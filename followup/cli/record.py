@@ -18,7 +18,7 @@ def status_command(as_json: bool) -> None:
     app = make_app()
     status = report.status(app.engine)
     if as_json:
-        output.document(asdict(status))
+        output.document({"mode": app.settings.mode.value, "whereto": app.whereto, **asdict(status)})
         return
     story.tell_status(status)
     output.tell(app.whereto)

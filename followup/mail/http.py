@@ -7,7 +7,6 @@ that cannot be rewound: libcurl gives up instead, and we say that nobody knows. 
 what is safe: of a request whose body was never asked for, the server cannot have had one.
 """
 
-import json
 import logging
 import select
 import ssl
@@ -23,7 +22,8 @@ from urllib.parse import urlsplit
 import certifi
 import pycurl
 
-from followup.errors import ConfigurationError, TemporaryError
+from followup.errors import ConfigurationError
+from followup.failpoints import reach
 from followup.mail.headers import one_line
 from followup.mail.transport import NOT_BEGUN, always
 
@@ -165,6 +165,8 @@ class _Exchange:
                 self._multi.perform()
                 before = len(done)
                 done += self._finished()
+                if len(done) > before:
+                    reach("http.answer")
                 since = since if before else time.monotonic()
                 if done and (not self._busy or time.monotonic() - since >= LINGER_SECONDS):
                     together, done = done, []
@@ -302,8 +304,10 @@ class _Transfer:
         return int(pycurl.PREREQFUNC_OK)
 
     def _hand_out(self, size: int) -> bytes | int:
-        if not self._given and not self._may_begin():
-            return int(pycurl.READFUNC_ABORT)
+        if not self._given:
+            if not self._may_begin():
+                return int(pycurl.READFUNC_ABORT)
+            reach("http.request")
         chunk = self._body[self._given : self._given + size]
         self._given += len(chunk)
         return chunk
@@ -337,46 +341,6 @@ def _explained(code: int, text: str) -> str:
 def certificates() -> str:
     """Return the file of certificates we trust: SSL_CERT_FILE, the system's, or else certifi's."""
     return ssl.get_default_verify_paths().cafile or certifi.where()
-
-
-def get_json(url: str, *, headers: Mapping[str, str] | None = None, timeout_seconds: float = 10) -> tuple[int, Any]:
-    """
-    Ask *url*; return the status and the JSON that came, None where it is none.
-
-    Raises:
-        ConfigurationError: *url* is not one of http or https.
-        TemporaryError: no answer came. Neither error shows more of *url* than its host.
-    """
-    return _asked(url, None, headers or {}, timeout_seconds)
-
-
-def post_json(
-    url: str, payload: object, *, headers: Mapping[str, str] | None = None, timeout_seconds: float = 10
-) -> tuple[int, Any]:
-    """Post *payload* to *url* as JSON, once; otherwise as `get_json`."""
-    return _asked(url, encoded_json(payload), headers or {}, timeout_seconds)
-
-
-def encoded_json(payload: object) -> bytes:
-    """Return *payload* as compact JSON in UTF-8."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _asked(url: str, body: bytes | None, headers: Mapping[str, str], timeout_seconds: float) -> tuple[int, Any]:
-    place = shown(url)
-    lines = ["Accept: application/json", *(["Content-Type: application/json"] if body else [])]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    http = Http(deadline_seconds=timeout_seconds, in_flight=1)
-    try:
-        outcome = http.ask(Request(url, tuple(lines), body))
-    finally:
-        http.close()
-    if isinstance(outcome, Failure):
-        raise TemporaryError(f"{place} did not answer: {outcome.reason}")
-    try:
-        return outcome.status, json.loads(outcome.body)
-    except ValueError:
-        return outcome.status, None
 
 
 def shown(url: str) -> str:

@@ -58,6 +58,7 @@ class Outbox:
             self.folder.mkdir(parents=True, exist_ok=True)
             reach("outbox.write")
             _write(self.folder / file_name(mail), content)
+            reach("outbox.written")
         except OSError as error:
             return self._failed(mail, error)
         return Accepted(mail.token)

@@ -8,7 +8,6 @@ Only 202 says that a letter was taken, and only some answers say that it was not
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from json import loads
 from typing import Any
@@ -19,20 +18,11 @@ from followup.core.message import Accepted, Answer, Cause, Misconfigured, Reject
 from followup.core.provider import TOKEN_ARGUMENT
 from followup.errors import ConfigurationError, TemporaryError
 from followup.mail.headers import one_line
-from followup.mail.http import (
-    DEADLINE_SECONDS,
-    IN_FLIGHT,
-    Failure,
-    Http,
-    Request,
-    Response,
-    encoded_json,
-    get_json,
-    shown,
-)
+from followup.mail.http import DEADLINE_SECONDS, IN_FLIGHT, Failure, Http, Request, Response, shown
+from followup.mail.json_http import encoded_json, get_json
 from followup.mail.message import OutgoingMail
 from followup.mail.reasons import fit
-from followup.mail.transport import NOT_BEGUN, Answered
+from followup.mail.transport import NOT_BEGUN, Answered, Check
 
 log = logging.getLogger(__name__)
 
@@ -253,18 +243,6 @@ def _headers(api_key: str) -> tuple[str, ...]:
             hint="Set SENDGRID_API_KEY to a key as SendGrid showed it, without quotes: it begins with SG.",
         )
     return (f"Authorization: Bearer {key}", "Accept: application/json", f"User-Agent: followup/{__version__}")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What SendGrid says of our key: nothing wrong, or what is and what to do."""
-
-    problem: str = ""
-    remedy: str = ""
-
-    @property
-    def ok(self) -> bool:
-        return not self.problem
 
 
 def check(api_key: str, *, url: str = URL, timeout_seconds: float = 10) -> Check:

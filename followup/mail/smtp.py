@@ -21,10 +21,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from followup.clock import Clock
 from followup.core.message import Accepted, Answer, Cause, Misconfigured, Rejected, RetrySafe, Unknown
 from followup.errors import ConfigurationError
+from followup.failpoints import reach
 from followup.mail.http import CONNECT_SECONDS, DEADLINE_SECONDS, certificates
 from followup.mail.message import OutgoingMail, to_bytes
 from followup.mail.reasons import fit
-from followup.mail.transport import NOT_BEGUN, Answered
+from followup.mail.transport import NOT_BEGUN, Answered, Check
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,10 @@ class Server:
     tls: Tls
     user: str | None = None
     password: str = field(default="", repr=False)
+
+    @property
+    def place(self) -> str:
+        return f"{self.host}:{self.port}"
 
 
 def parse_server(url: str) -> Server:
@@ -115,9 +120,7 @@ class Smtp:
             ConfigurationError: *url* is not one that `parse_server` takes.
         """
         self._server = parse_server(url)
-        self._context = None
-        if self._server.tls is not Tls.OFF:
-            self._context = ssl.create_default_context(cafile=certificates())
+        self._context = _context(self._server)
         self._clock = clock
         self._deadline_seconds = deadline_seconds
         self._connect_seconds = min(connect_seconds, deadline_seconds)
@@ -150,32 +153,15 @@ class Smtp:
         return Unknown("the SMTP server's answer was lost")
 
     def _opened(self) -> "tuple[_Connection | None, Answer | None]":
-        place = f"{self._server.host}:{self._server.port}"
-        connection = _Connection(time.monotonic() + self._deadline_seconds)
+        seconds = self._deadline_seconds
         try:
-            connection.open(self._server, self._context, self._connect_seconds)
-        except (OSError, UnicodeError) as error:  # every SMTPException is an OSError
-            connection.close()
-            return None, self._not_opened(place, error)
+            return _open(self._server, self._context, seconds, connect_seconds=self._connect_seconds), None
+        except _NoWayIn as error:
+            return None, Misconfigured(error.reason) if error.is_ours else self._later(error.reason)
         except Exception as error:  # a bug of ours; nothing has left, and the letters need an answer each
             log.exception("smtp.broken")
-            connection.close()
             reason = f"{type(error).__name__} while connecting; see the log"
             return None, RetrySafe(self._clock.now() + AFTER_A_BUG, reason)
-        return connection, None
-
-    def _not_opened(self, place: str, error: OSError | UnicodeError) -> Answer:
-        match error:
-            case smtplib.SMTPResponseException(smtp_code=code, smtp_error=text):
-                said = f"{place} answered {code}: {fit(_text(text))}"
-                if isinstance(error, smtplib.SMTPAuthenticationError) and code >= 500:
-                    return Misconfigured(f"{said}. The user or the password in FOLLOWUP_SMTP_URL is wrong")
-                return self._later(said)
-            case smtplib.SMTPNotSupportedError():
-                return Misconfigured(f"{place}: {error}")
-            case UnicodeError():
-                return Misconfigured(f"{place}: host, user and password must be ASCII")
-        return self._later(f"no connection to {place}: {fit(str(error)) or type(error).__name__}")
 
     def _handed_over(self, connection: "_Connection", mail: OutgoingMail) -> Answer:
         connection.begin(time.monotonic() + self._deadline_seconds)
@@ -215,6 +201,70 @@ class Smtp:
         return RetrySafe(self._clock.now(), reason)
 
 
+def check(url: str, *, timeout_seconds: float = 10) -> Check:
+    """
+    Connect, encrypt and log in as for a letter, and say goodbye, which may take `GOODBYE_SECONDS` more.
+
+    Raises:
+        ConfigurationError: *url* is not one that `parse_server` takes.
+    """
+    server = parse_server(url)
+    try:
+        connection = _open(server, _context(server), timeout_seconds, connect_seconds=timeout_seconds)
+    except _NoWayIn as error:
+        correct = "Correct FOLLOWUP_SMTP_URL"
+        return Check(error.reason, correct if error.is_ours else f"{correct}, or let this machine connect there")
+    connection.say_goodbye()
+    return Check()
+
+
+class _NoWayIn(Exception):
+    """No letter can be handed over there; ``is_ours`` when waiting does not help, because a setting is wrong."""
+
+    def __init__(self, reason: str, *, is_ours: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.is_ours = reason, is_ours
+
+
+def _context(server: Server) -> ssl.SSLContext | None:
+    return None if server.tls is Tls.OFF else ssl.create_default_context(cafile=certificates())
+
+
+def _open(
+    server: Server, context: ssl.SSLContext | None, deadline_seconds: float, *, connect_seconds: float
+) -> "_Connection":
+    """
+    Return a connection that is ready for letters.
+
+    Raises:
+        _NoWayIn: there is none. The text holds nothing of the password.
+    """
+    connection = _Connection(time.monotonic() + deadline_seconds)
+    try:
+        connection.open(server, context, connect_seconds)
+    except (OSError, UnicodeError) as error:  # every SMTPException is an OSError
+        connection.close()
+        raise _no_way_in(server.place, error) from error
+    except Exception:
+        connection.close()
+        raise
+    return connection
+
+
+def _no_way_in(place: str, error: OSError | UnicodeError) -> _NoWayIn:
+    match error:
+        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=text):
+            said = f"{place} answered {code}: {fit(_text(text))}"
+            if isinstance(error, smtplib.SMTPAuthenticationError) and code >= 500:
+                return _NoWayIn(f"{said}. The user or the password in FOLLOWUP_SMTP_URL is wrong", is_ours=True)
+            return _NoWayIn(said, is_ours=False)
+        case smtplib.SMTPNotSupportedError():
+            return _NoWayIn(f"{place}: {error}", is_ours=True)
+        case UnicodeError():
+            return _NoWayIn(f"{place}: host, user and password must be ASCII", is_ours=True)
+    return _NoWayIn(f"no connection to {place}: {fit(str(error)) or type(error).__name__}", is_ours=False)
+
+
 class _Connection(smtplib.SMTP):
     """A connection on which nothing waits beyond a deadline, however slowly the other side drips."""
 
@@ -225,6 +275,7 @@ class _Connection(smtplib.SMTP):
 
     def open(self, server: Server, context: ssl.SSLContext | None, connect_seconds: float) -> None:
         """Connect, encrypt and log in as *server* asks."""
+        reach("smtp.connect")
         self.sock = socket.create_connection((server.host, server.port), connect_seconds)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a letter's end goes by itself
         if context and server.tls is Tls.IMPLICIT:
@@ -256,8 +307,11 @@ class _Connection(smtplib.SMTP):
         stuffed = content.replace(b"\r\n.", b"\r\n..")  # RFC 5321, 4.5.2; a header stands first, never a dot
         self.send(stuffed if stuffed.endswith(b"\r\n") else stuffed + b"\r\n")
         self.ended = True
+        reach("smtp.end")
         self.send(b".\r\n")
-        return self.getreply()
+        answer = self.getreply()
+        reach("smtp.answer")
+        return answer
 
     def start_afresh(self, code: int) -> None:
         """Forget the letter that was refused with *code*, or close where that does not work."""

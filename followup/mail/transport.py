@@ -1,6 +1,7 @@
 """What every way of sending has in common."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from followup.core.message import Answer
@@ -13,6 +14,18 @@ NOT_BEGUN = "it did not begin to leave"
 def always() -> bool:
     """Let every mail begin."""
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a look at the way out, without a letter, has found: nothing wrong, or what is and what to do."""
+
+    problem: str = ""
+    remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem
 
 
 class Transport(Protocol):

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from followup.authoring.bundle import Bundle, BundleError, load
 from followup.core.gates import FIRST_LETTERS
 from followup.core.message import HaltScope
+from followup.services import quarantine
 from followup.services.checkup import Away, Finding, Grade, Setup, is_reserved
 from followup.services.library import Library
 from followup.services.watch import span, strangers
@@ -58,6 +59,7 @@ def record_findings(conn: Connection, setup: Setup, *, library: Library, now: da
     yield from _restored(conn, now)
     yield _sweep(setup, signs.ages(conn).get(signs.SWEEP))
     yield from _letters(conn)
+    yield from _aside(conn, now)
     yield from _people(setup, library.find_newest(conn))
 
 
@@ -134,6 +136,25 @@ def _letters(conn: Connection) -> Iterator[Finding]:
         )
     if not blocked and not unknown:
         yield Finding(Grade.OK, "letters", "none is blocked, none of unknown fate")
+
+
+def _aside(conn: Connection, now: datetime) -> Iterator[Finding]:
+    aside, what = quarantine.lately(conn, now=now), "inbound mail"
+    if aside.unsigned:
+        yield Finding(
+            Grade.WARN,
+            what,
+            f"within a day {quarantine.mails_were(aside.unsigned)} set aside unread: no key of ours has signed them",
+            "if SendGrid signs with another key now, add it to FOLLOWUP_SENDGRID_INBOUND_KEYS, restart followup web,"
+            " and have each read: followup inbound list, followup inbound retry NUMBER",
+        )
+    if aside.is_full:
+        yield Finding(
+            Grade.WARN,
+            what,
+            f"within a day {quarantine.mails_were(aside.posts)} set aside unread, and there is no room for more",
+            "see why: followup inbound list; SendGrid gives up after three days what finds no room",
+        )
 
 
 def _people(setup: Setup, bundle: Bundle | None) -> Iterator[Finding]:

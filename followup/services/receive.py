@@ -9,7 +9,6 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from sqlalchemy import Connection, Engine
 
@@ -25,7 +24,7 @@ from followup.inbound.mime import ReadMail, read
 from followup.inbound.reply_text import OwnWords, own_words
 from followup.inbound.returns import returns_on
 from followup.inbound.sendgrid import PROVIDER, InboundPost, UnreadablePost, read_post
-from followup.services import record
+from followup.services import quarantine, record
 from followup.services.deliver import Post
 from followup.services.library import Library
 from followup.services.stop import unsubscribe
@@ -35,12 +34,6 @@ from followup.store.messages import StoredMessage
 from followup.store.replies import NewReply
 
 log = logging.getLogger(__name__)
-
-UNSIGNED = "the signature does not match any key of FOLLOWUP_SENDGRID_INBOUND_KEYS"
-TOO_LARGE = "larger than 32 MB"
-NO_FORM = "the post is no multipart/form-data"
-QUARANTINED = (UNSIGNED, TOO_LARGE, NO_FORM)  # posts that anybody could have made: nobody works on them unasked
-MAX_QUARANTINED = 500  # in a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +75,15 @@ def store_post(engine: Engine, body: bytes, *, content_type: str, clock: Clock) 
     with writing(engine, "receive.store_post") as conn:
         posted, new = inbound_mail.add(conn, body, channel=PROVIDER, now=clock.now(), content_type=content_type)
         if not new:  # kept as unsigned, perhaps, before the key was known
-            inbound_mail.reopen(conn, posted, errors=QUARANTINED)
+            inbound_mail.reopen(conn, posted, errors=quarantine.REASONS)
         signs.seen(conn, signs.INBOUND)
     log.info("mail.stored", extra={"inbound_id": posted, "new": new})
     return posted
 
 
-def quarantine(engine: Engine, body: bytes, why: str, *, content_type: str, clock: Clock) -> bool:
-    """
-    Keep a post that is not to be worked on; return False when there are too many of them today.
-
-    Args:
-        why: one of `QUARANTINED`.
-    """
-    now = clock.now()
-    with writing(engine, "receive.quarantine") as conn:
-        if inbound_mail.count_failed(conn, QUARANTINED, since=now - timedelta(days=1)) >= MAX_QUARANTINED:
-            return False
-        kept, _ = inbound_mail.add(conn, body, channel=PROVIDER, now=now, content_type=content_type, trouble=why)
-    log.warning("mail.quarantined", extra={"inbound_id": kept, "reason": why})
-    return True
-
-
 def retry(engine: Engine, inbound_id: int, *, library: Library, post: Post) -> Heard:
     """
-    Work again, because somebody asked, on a mail that failed, that is nobody's, or that was kept in quarantine.
+    Work again, because somebody asked, on a mail that failed, that is nobody's, or that was set aside.
 
     Raises:
         NotFound: there is no such mail.

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine
 from followup.clock import Clock
 from followup.core.sender import Sender
 from followup.errors import FollowupError
-from followup.mail.http import post_json
+from followup.mail.json_http import post_json
+from followup.services import quarantine
 from followup.store import alerts, enrollments, feed, gaps, messages, pulse, senders, signs
 from followup.store.engine import reading, writing
 
@@ -45,7 +46,7 @@ def conditions(conn: Connection, *, now: datetime, expects_events: bool) -> list
     Args:
         expects_events: letters go through a provider that reports what became of them.
     """
-    found = [*_letters(conn), *_sweep(conn, now), *_mail(conn, now)]
+    found = [*_letters(conn), *_sweep(conn, now), *_mail(conn, now), *_aside(conn, now)]
     return [*found, *_events(conn, now), *_strangers(conn, now)] if expects_events else found
 
 
@@ -128,6 +129,26 @@ def _mail(conn: Connection, now: datetime) -> Iterator[Trouble]:
             "inbound",
             f"A customer's mail has been unread for {span(now - oldest)}. Workers read mail: see whether one runs, and"
             " its log.",
+        )
+
+
+def _aside(conn: Connection, now: datetime) -> Iterator[Trouble]:
+    aside = quarantine.lately(conn, now=now)
+    if aside.unsigned:
+        yield Trouble(
+            "unsigned",
+            f"Within a day {quarantine.mails_were(aside.unsigned)} set aside unread, because no key in"
+            " FOLLOWUP_SENDGRID_INBOUND_KEYS has signed what came. If SendGrid signs with another key now, these are"
+            " your customers' replies: add that key, restart followup web, and have each read with followup inbound"
+            " list and followup inbound retry NUMBER. If not, somebody else posts to the hook; leave them there.",
+        )
+    if aside.is_full:
+        yield Trouble(
+            "quarantine",
+            f"Within a day {quarantine.mails_were(aside.posts)} set aside unread, and there is no room for more:"
+            " they are answered 503, and SendGrid gives each up after three days. What is signed comes in as ever."
+            " followup inbound list says why they were set aside; followup inbound retry NUMBER has one read, which"
+            " makes room.",
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Connection, func, literal_column, select, update
+from sqlalchemy import Connection, Integer, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.replies import InboundState
@@ -124,13 +124,22 @@ def reopen(conn: Connection, inbound_id: int, *, errors: Collection[str] | None 
     return bool(conn.execute(opened.values(state="received", error=None, leased_until=None)).rowcount)
 
 
-def count_failed(conn: Connection, errors: Collection[str], *, since: datetime) -> int:
-    """Return how many of the mails that came since *since* failed with one of *errors*."""
-    failed = inbound_mail.c.state == literal_column("'failed'")  # spelled out, so that the partial index is taken
-    wanted = select(func.count()).where(
-        failed, inbound_mail.c.received_at > since, inbound_mail.c.error.in_(list(errors))
-    )
-    return conn.scalar(wanted) or 0
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """So many mails failed for the same reason, and so many bytes they take as they are stored."""
+
+    number: int
+    size_bytes: int
+
+
+def failed(conn: Connection, errors: Collection[str], *, since: datetime) -> dict[str, Failed]:
+    """Return what came after *since* and failed with one of *errors*, by error; one that nothing has is not in it."""
+    is_failed = inbound_mail.c.state == literal_column("'failed'")  # spelled out, so that the partial index is taken
+    error, size = inbound_mail.c.error, func.length(inbound_mail.c.raw, type_=Integer)  # bytes on both databases
+    wanted = select(error, func.count().label("number"), func.sum(size).label("size_bytes"))
+    wanted = wanted.where(is_failed, inbound_mail.c.received_at > since, error.in_(list(errors)))
+    found = conn.execute(wanted.group_by(error).order_by(error))
+    return {row.error: Failed(row.number, row.size_bytes) for row in found}
 
 
 def find_state(conn: Connection, inbound_id: int) -> InboundState | None:

@@ -30,7 +30,7 @@ from followup.inbound.sendgrid import (
     is_signed,
     public_keys,
 )
-from followup.services import receive, track
+from followup.services import quarantine, receive, track
 from followup.settings import Mode, variable
 from followup.web.site import Site
 
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 MAX_EVENTS = 4_000_000  # bytes; SendGrid sends 768 kB at most
 MAX_MAIL = 32_000_000  # bytes; SendGrid takes mails up to 30 MB
 KEPT_OF_TOO_LARGE = 256_000  # bytes
-KEPT_UNSIGNED = 2_000_000  # bytes; whoever signs larger ones tries again for three days
+KEPT_UNSIGNED = 2_000_000  # bytes; of larger ones the beginning is, and whoever signs them tries again for three days
 IN_MEMORY = 1_000_000  # bytes of a post while it comes in; the rest waits on disk
 LARGE_AT_ONCE = 8  # posts that wait on disk; more are told to come again
 PIECE = 65_536  # bytes
@@ -188,26 +188,31 @@ class _Hooks:
             return _answer(200, "nothing to store")
         app, content_type = self.site.app, posted.headers.get("content-type", "")[:500]
         if why := self._objection(posted, content_type):
-            if why == receive.UNSIGNED and posted.size > KEPT_UNSIGNED:
-                log.warning("mail.refused", extra={"size": posted.size, "reason": why})
-                return _answer(503, "try again later")
-            body = posted.read(KEPT_OF_TOO_LARGE if why == receive.TOO_LARGE else -1)
-            kept = receive.quarantine(app.engine, body, why, content_type=content_type, clock=app.clock)
-            if not kept:
-                log.error("mail.quarantine_full", extra={"reason": why})
-            return _answer(200, "kept aside") if kept else _answer(503, "try again later")
+            return self._set_aside(posted, why, content_type)
         stored = receive.store_post(app.engine, posted.read(), content_type=content_type, clock=app.clock)
         self.site.hints.receive([stored])
         return _answer(200, "stored")
 
+    def _set_aside(self, posted: _Posted, why: str, content_type: str) -> Response:
+        """Keep a post that nobody should work on; of a large one the beginning, so that somebody hears of it."""
+        comes_again = why == quarantine.UNSIGNED and posted.size > KEPT_UNSIGNED
+        body = posted.read(KEPT_OF_TOO_LARGE if comes_again or why == quarantine.TOO_LARGE else -1)
+        app = self.site.app
+        kept = quarantine.keep(app.engine, body, why, content_type=content_type, clock=app.clock)
+        if not kept:
+            log.error("mail.quarantine_full", extra={"reason": why})
+        if comes_again:
+            log.warning("mail.refused", extra={"size": posted.size, "reason": why})
+        return _answer(200, "kept aside") if kept and not comes_again else _answer(503, "try again later")
+
     def _objection(self, posted: _Posted, content_type: str) -> str | None:
-        """Return why nobody should work on a post, one of `receive.QUARANTINED`, or None."""
+        """Return why nobody should work on a post, one of `quarantine.REASONS`, or None."""
         if posted.size > MAX_MAIL:  # and so the signature cannot be checked either
-            return receive.TOO_LARGE
+            return quarantine.TOO_LARGE
         if self.inbound_keys and not posted.signed_by(self.inbound_keys, max_age_seconds=MAIL_MAX_AGE):
-            return receive.UNSIGNED
+            return quarantine.UNSIGNED
         is_form = content_type.partition(";")[0].strip().lower() == "multipart/form-data"
-        return None if is_form else receive.NO_FORM
+        return None if is_form else quarantine.NO_FORM
 
 
 def _answer(status: int, text: str) -> Response:

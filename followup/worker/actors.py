@@ -9,6 +9,7 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 
+from followup.failpoints import reach
 from followup.services.hints import Hints, NoHints
 from followup.services.sweep import Work
 from followup.settings import Settings
@@ -80,6 +81,7 @@ class Queued:
         if self._monotonic() < self._away_until:
             return False
         try:
+            reach("queue.send")
             self._actors[kind].send(ids=ids)
         except (dramatiq.DramatiqError, redis.RedisError, OSError) as error:
             self._away(error)
@@ -105,6 +107,7 @@ def _waiting(actor: "dramatiq.Actor[..., None]") -> int:
     """Return how many hints wait for this actor."""
     match actor.broker:
         case RedisBroker() as shared:
+            reach("queue.look")
             return int(shared.client.llen(f"{shared.namespace}:{actor.queue_name}"))
         case StubBroker() as own:
             waiting: int = own.queues[actor.queue_name].qsize()

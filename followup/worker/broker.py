@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from followup.errors import ConfigurationError
+from followup.failpoints import reach
 from followup.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def connect(settings: Settings) -> "redis.Redis":
 
 def eviction_policy(client: "redis.Redis") -> str | None:
     """Return the server's maxmemory-policy; None where it does not tell. May raise `redis.RedisError`."""
+    reach("queue.policy")
     try:
         found = client.config_get("maxmemory-policy")
         return str(found["maxmemory-policy"])

@@ -82,6 +82,8 @@ def test_the_numbers(played: Path, cli: Cli) -> None:
     assert ran.out == STATUS
     assert ran.err.startswith("test mode: letters are written to outbox, none is sent\n")
     assert cli("status", "--json").document == {
+        "mode": "test",
+        "whereto": "test mode: letters are written to outbox, none is sent",
         "customers": 3,
         "orders": 3,
         "enrollments": {"active": 1, "completed": 1},
@@ -90,6 +92,20 @@ def test_the_numbers(played: Path, cli: Cli) -> None:
         "waiting_for_us": 1,
         "halted": {},
     }
+
+
+def test_the_numbers_say_in_which_mode_they_are(played: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("FOLLOWUP_MODE", "live"),
+        ("FOLLOWUP_TRANSPORT", "sendgrid"),
+        ("FOLLOWUP_SECRET_KEYS", "our-own"),
+        ("FOLLOWUP_SUPPRESSION_KEY", "our-own"),
+    ):
+        monkeypatch.setenv(name, value)
+    document = cli("status", "--json").document
+    assert document["mode"] == "live"
+    assert document["whereto"] == "LIVE mode: letters go to customers through sendgrid"
+    assert cli("status").err.startswith(f"{document['whereto']}\n")
 
 
 def test_the_customers_stories(played: Path, cli: Cli) -> None:

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from followup.app import App
+from followup.services import quarantine
+from followup.settings import load
 from tests.cli.conftest import Cli
 from tests.cli.shop import WORKFLOW, delivered_lately
+from tests.inbound.posts import CONTENT_TYPE, a_raw_post
 
 AT_ONCE = WORKFLOW.replace("  - wait: 1 day\n  - ask", "  - ask", 1).replace("hours: 09:00-18:00", "hours: 00:00-24:00")
 
@@ -74,6 +78,29 @@ def test_a_mail_that_answers_no_letter_is_kept_and_is_a_finding(live: Path, cli:
     ran = cli("inbound", "add", "stray.eml", code=1)
     assert ran.out.startswith("Kept as mail 1, but on nobody's record: answers no letter of ours")
     assert cli("inbound", "add", "stray.eml", "--json", code=1).document["state"] == "unmatched"
+
+
+def test_a_reply_that_was_set_aside_is_listed_and_read_when_somebody_asks(live: Path, cli: Cli) -> None:
+    cli("trigger", "after-arrival", "--order", "L-1")
+    cli("worker", "--once")
+    (letter,) = (live / "outbox").iterdir()
+    app = App(load())
+    post = a_raw_post(answer(letter, "Everything is fine, thank you."))
+    assert quarantine.keep(app.engine, post, quarantine.UNSIGNED, content_type=CONTENT_TYPE, clock=app.clock)
+    app.close()
+
+    assert cli("worker", "--once").out == "Nothing was due.\n"
+    assert "followup inbound list                   1 mail on nobody's record" in cli("status").err
+    warned = [one for one in cli("doctor", "--json").document if one["check"] == "inbound mail"]
+    assert [one["result"] for one in warned] == ["warn"]
+    (listed,) = cli("inbound", "list", "--json").document
+    assert (listed["id"], listed["error"]) == (1, quarantine.UNSIGNED)
+    assert quarantine.UNSIGNED in cli("inbound", "list").out
+
+    heard = cli("inbound", "retry", "1")
+    assert heard.out == "A reply from l1@example.com, now on their record.\n  “Everything is fine, thank you.”\n"
+    assert cli("inbound", "list").out == "Every mail is on somebody's record.\n"
+    assert cli("status", "--json").document["replies"] == {"human": 1}
 
 
 def test_an_empty_mail_is_wrong_usage(live: Path, cli: Cli) -> None:

@@ -1,12 +1,10 @@
 import logging
-import re
 import socket
 import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 
 import pytest
 from sendgrid.helpers.mail import (
@@ -25,8 +23,7 @@ from sendgrid.helpers.mail import (
 
 from followup.clock import SystemClock, VirtualClock
 from followup.core.message import Accepted, Misconfigured, Rejected, RetrySafe, Unknown
-from followup.errors import ConfigurationError, TemporaryError
-from followup.mail.http import Failure, Http, Request, get_json, post_json
+from followup.errors import ConfigurationError
 from followup.mail.message import Thread
 from followup.mail.sendgrid import SendGrid, check, payload
 from followup.mail.transport import NOT_BEGUN, Transport, always
@@ -535,6 +532,10 @@ def test_a_key_that_cannot_be_one_is_refused_without_being_shown(key):
     assert "SENDGRID_API_KEY" in caught.value.hint
 
 
+def test_a_key_does_not_show_when_a_transport_is_printed():
+    assert "secret" not in repr(SendGrid("SG.secret", CLOCK))
+
+
 @pytest.mark.parametrize("url", ["", "api.sendgrid.com", "ftp://x.example", "https://", "https://x.example:port"])
 def test_a_url_that_cannot_be_one_is_refused(url):
     with pytest.raises(ConfigurationError):
@@ -559,72 +560,3 @@ def test_a_check_says_what_is_wrong_with_a_key(server):
     assert "404" in elsewhere.problem
     assert "did not answer" in away.problem
     assert all(one.remedy and not one.ok for one in (wrong, weak, elsewhere, refused, away))
-
-
-# The simple client
-
-
-def test_json_goes_there_and_comes_back(server):
-    assert get_json(f"{server.url}/v3/scopes", headers={"Authorization": f"Bearer {KEY}"}) == (
-        200,
-        {"scopes": ["mail.send"]},
-    )
-    status, said = post_json(
-        f"{server.url}/v3/mail/send", payload(a_mail()), headers={"Authorization": f"Bearer {KEY}"}
-    )
-    assert (status, said) == (202, None)
-    assert server.ledger[0].token == a_mail().token
-
-
-def test_an_error_shows_no_more_of_a_url_than_its_host(server):
-    server.stop()
-    secret = f"http://user:secret1@localhost:{server.port}/hooks/secret2?token=secret3"
-
-    with pytest.raises(TemporaryError) as caught:
-        post_json(secret, {})
-    assert f"http://localhost:{server.port} did not answer" in str(caught.value)
-    assert "secret" not in str(caught.value)
-
-    for url in ("file:///etc/passwd?secret", "secret", "http://x.example/a secret", "http://[secret"):
-        with pytest.raises(ConfigurationError) as refused:
-            get_json(url)
-        assert "secret" not in str(refused.value)
-
-
-def test_an_answer_without_end_is_kept_within_bounds():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def flood():
-            client, _ = listener.accept()
-            with client:
-                client.recv(10_000)
-                client.sendall(
-                    b"HTTP/1.1 202 OK\r\n" + b"X-%d: y\r\n" * 200 % tuple(range(200)) + b"\r\n" + b"z" * 300_000
-                )
-
-        thread = threading.Thread(target=flood)
-        thread.start()
-        http = Http(deadline_seconds=5)
-        response = http.ask(Request(f"http://127.0.0.1:{listener.getsockname()[1]}", (), b"x"))
-        http.close()
-        thread.join()
-
-    assert (response.status, len(response.body)) == (202, 65_536)
-    assert len(response.headers) == 64
-
-
-def test_a_request_shows_no_secret_when_it_is_printed():
-    assert not re.search("secret", repr(Request("http://x.example", ("Authorization: secret",), b"secret")))
-    assert "secret" not in repr(SendGrid("SG.secret", CLOCK))
-
-
-def test_a_failure_of_our_own_client_is_an_answer_too(server, caplog):
-    http = Http()
-    requests = [("bad", Request(server.url, ("a\0b",), b"x")), ("next", Request(server.url, (), b"x"))]
-
-    with caplog.at_level(logging.ERROR):
-        outcomes = dict(chain.from_iterable(http.exchange(requests)))
-
-    assert all(isinstance(one, Failure) and not one.began for one in outcomes.values())
-    assert outcomes.keys() == {"bad", "next"}
-    assert server.ledger == []

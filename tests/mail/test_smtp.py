@@ -12,8 +12,8 @@ from followup.clock import VirtualClock
 from followup.core.message import Accepted, Misconfigured, Rejected, RetrySafe, Unknown
 from followup.errors import ConfigurationError
 from followup.mail.message import to_bytes
-from followup.mail.smtp import Server, Smtp, Tls, parse_server
-from followup.mail.transport import NOT_BEGUN, Transport, always
+from followup.mail.smtp import Server, Smtp, Tls, check, parse_server
+from followup.mail.transport import NOT_BEGUN, Check, Transport, always
 from tests.mail.certificates import self_signed
 from tests.mail.letters import a_mail, all_sent, within
 from tests.mail.smtp_server import BREAK, DRIP, HANG, SmtpServer
@@ -279,6 +279,68 @@ def test_a_caller_that_stops_early_ends_the_connection():
 
     assert len(server.letters) == 1
     assert server.commands[-1] == "QUIT"
+
+
+# The look at the way out
+
+
+def look(server, user="", scheme="smtp", host="127.0.0.1", **more):
+    return check(f"{scheme}://{user}{host}:{server.port}", **more)
+
+
+def test_a_check_logs_in_and_hands_nothing_over():
+    with SmtpServer(users={"shop": "right"}) as server:
+        assert look(server, "shop:right@") == Check()
+
+    assert server.commands == ["EHLO", "AUTH", "QUIT"]
+    assert server.letters == []
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_check_encrypts_as_a_letter_does(tmp_path, monkeypatch, implicit):
+    file, context = self_signed(tmp_path, "localhost.localdomain")
+    monkeypatch.setattr(socket, "getaddrinfo", _to_this_machine(socket.getaddrinfo))
+    scheme = "smtps" if implicit else "smtp"
+    with SmtpServer(tls=context, implicit=implicit, users={"shop": "right"}) as server:
+        distrusted = look(server, "shop:right@", scheme, "localhost.localdomain")
+        assert "AUTH" not in server.commands
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        assert look(server, "shop:right@", scheme, "localhost.localdomain").ok
+
+    assert "certificate" in distrusted.problem
+
+
+@pytest.mark.parametrize(
+    ("says", "user", "problem"),
+    [
+        ({}, "shop:wrong-secret@", "535: 5.7.8 no. The user or the password in FOLLOWUP_SMTP_URL is wrong"),
+        ({"EHLO": []}, "shop:right@", "SMTP AUTH extension not supported"),
+        ({}, "shöp:right@", "must be ASCII"),
+        ({"GREETING": "554 go away"}, "", "answered 554: go away"),
+        ({"GREETING": BREAK}, "", "no connection to 127.0.0.1"),
+        ({"GREETING": HANG}, "", "no connection to 127.0.0.1"),
+        ({"GREETING": DRIP}, "", "no connection to 127.0.0.1"),
+        ({"AUTH": HANG}, "shop:right@", "no connection to 127.0.0.1"),
+    ],
+)
+def test_a_check_says_what_is_wrong_and_what_to_do(says, user, problem):
+    with SmtpServer(says, users={"shop": "right"}) as server:
+        begun = time.monotonic()
+        found = look(server, user, timeout_seconds=0.3)
+        passed = time.monotonic() - begun
+
+    assert not found.ok
+    assert problem in found.problem
+    assert "FOLLOWUP_SMTP_URL" in found.remedy
+    assert "secret" not in found.problem + found.remedy
+    assert passed < 3
+
+
+def test_a_check_of_what_demands_encryption_wants_it_offered(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", _to_this_machine(socket.getaddrinfo))
+    with SmtpServer(users={"shop": "right"}) as server:
+        assert "tls=off" in look(server, "shop:right@", host="smtp.example.com").problem
+        assert "AUTH" not in server.commands
 
 
 @pytest.mark.parametrize(

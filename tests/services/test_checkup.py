@@ -1,7 +1,7 @@
 """Each check by itself: what is fine, what is a warning, what fails, and what to do."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ from sqlalchemy import Engine
 
 from followup.core.message import HaltScope, MessageState
 from followup.core.sender import Sender
-from followup.services import checkup
+from followup.services import checkup, quarantine
 from followup.services.checkup import Away, Finding, Grade, Setup
 from followup.services.checkup_record import bundle_findings, record_findings
 from followup.services.library import Library
-from followup.store import halts, senders, signs
+from followup.store import halts, inbound_mail, senders, signs
 from followup.store.engine import reading, writing
 from tests.services.world import MONDAY, PEOPLE, World
 from tests.store.make import a_message
@@ -258,6 +258,29 @@ def test_letters_in_trouble_are_warnings_each_with_what_to_do(engine: Engine) ->
     blocked, unknown = (one for one in record(engine, a_setup()) if one.what == "letters")
     assert (blocked.grade, blocked.text) == (WARN, "1 blocked; the first: no such person")
     assert (unknown.grade, unknown.remedy) == (WARN, "followup messages list --state unknown")
+
+
+def test_mail_that_was_set_aside_is_a_warning_for_a_day(engine: Engine) -> None:
+    def set_aside(why: str, number: int, now: datetime) -> None:
+        with writing(engine) as conn:
+            inbound_mail.add(conn, f"{why} {number}".encode(), channel="sendgrid", now=now, trouble=why)
+
+    def aside() -> list[Finding]:
+        return [one for one in record(engine, a_setup()) if one.what == "inbound mail"]
+
+    set_aside(quarantine.UNSIGNED, 0, MONDAY - 25 * HOUR)
+    set_aside(quarantine.TOO_LARGE, 0, MONDAY)
+    assert aside() == []
+    set_aside(quarantine.UNSIGNED, 1, MONDAY - 23 * HOUR)
+    [unsigned] = aside()
+    assert unsigned.grade is WARN
+    assert unsigned.text == "within a day 1 mail was set aside unread: no key of ours has signed them"
+    assert "FOLLOWUP_SENDGRID_INBOUND_KEYS" in unsigned.remedy
+    for number in range(2, quarantine.MAX_POSTS):
+        set_aside(quarantine.NO_FORM, number, MONDAY)
+    _, full = aside()
+    assert full.grade is WARN
+    assert full.text == "within a day 500 mails were set aside unread, and there is no room for more"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from followup.core.replies import InboundState, MailKind
 from followup.errors import NotFound, UsageError
-from followup.services.receive import UNSIGNED as WHY
-from followup.services.receive import Heard, quarantine, receive, retry, store_post
+from followup.services import quarantine
+from followup.services.receive import Heard, receive, retry, store_post
 from tests.inbound.posts import CONTENT_TYPE, a_form, a_raw_post
 from tests.services.test_findings import stop_mail
 from tests.services.world import MONDAY, World, a_purchase, a_reply
@@ -126,13 +126,13 @@ class TestTryingAgain:
     def kept_aside(self, world: World) -> bytes:
         letter = world.letters()[0]
         body = a_raw_post(a_reply(letter), letter["Reply-To"].addresses[0].addr_spec)
-        assert quarantine(world.engine, body, WHY, content_type=CONTENT_TYPE, clock=world.clock)
+        assert quarantine.keep(world.engine, body, quarantine.UNSIGNED, content_type=CONTENT_TYPE, clock=world.clock)
         return body
 
     def test_what_was_kept_aside_is_not_touched_unless_somebody_asks(self, asked: World) -> None:
         self.kept_aside(asked)
         heard = receive(asked.engine, 1, library=asked.library, post=asked.post)
-        assert (heard.state, heard.error) == (InboundState.FAILED, WHY)
+        assert (heard.state, heard.error) == (InboundState.FAILED, quarantine.UNSIGNED)
         asked.drain()
         assert asked.rows("replies") == []
         assert again(asked, 1).state is InboundState.PROCESSED
@@ -144,7 +144,7 @@ class TestTryingAgain:
         form = a_form([("envelope", json.dumps({"to": [letter["Reply-To"].addresses[0].addr_spec]}).encode())])
         whole = form[: form.rindex(b"--xYzZY--")] + a_raw_post(a_reply(letter))
         head = whole[: whole.index(b"Did everything")]
-        quarantine(asked.engine, head, "larger than 32 MB", content_type=CONTENT_TYPE, clock=asked.clock)
+        quarantine.keep(asked.engine, head, quarantine.TOO_LARGE, content_type=CONTENT_TYPE, clock=asked.clock)
         assert again(asked, 1).text == "It came with a dent."
 
     def test_a_mail_that_was_nobodys_may_be_somebodys_now(self, asked: World) -> None:

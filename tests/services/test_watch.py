@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Engine, update
 from followup.clock import VirtualClock
 from followup.core.message import HaltScope, MessageState
 from followup.core.sender import Sender
+from followup.services import quarantine
 from followup.services.watch import Trouble, conditions, only_log, span, tell_by_post, watch
 from followup.store import alerts, halts, inbound_mail, senders, signs
 from followup.store.engine import reading, writing
@@ -126,6 +128,50 @@ def test_mail_that_nobody_read_for_a_quarter_of_an_hour_is_noticed(engine: Engin
     with writing(engine) as conn:
         inbound_mail.finish(conn, key, inbound_mail.InboundState.PROCESSED)
     assert found(engine, hours=1) == {}
+
+
+def set_aside(engine: Engine, why: str, *, hours: float = 0, posts: int = 1, size_bytes: int = 9) -> None:
+    with writing(engine) as conn:
+        for number in range(posts):
+            raw = Random(f"{why} {number}").randbytes(size_bytes)
+            inbound_mail.add(conn, raw, channel="sendgrid", now=at(hours), trouble=why)
+
+
+def test_mail_that_was_set_aside_for_its_signature_is_noticed_for_a_day(engine: Engine) -> None:
+    set_aside(engine, quarantine.NO_FORM)
+    assert found(engine) == {}, "no mail of SendGrid's ever comes like that"
+    set_aside(engine, quarantine.UNSIGNED, posts=2)
+    noticed = found(engine, hours=23.9)
+    assert list(noticed) == ["unsigned"]
+    assert noticed["unsigned"].startswith("Within a day 2 mails were set aside unread, because no key in FOLLOWUP_")
+    for command in ("followup inbound list", "followup inbound retry NUMBER", "restart followup web"):
+        assert command in noticed["unsigned"]
+    assert found(engine, hours=24.1) == {}
+
+
+def test_mail_that_somebody_had_read_after_all_is_no_trouble_any_more(engine: Engine) -> None:
+    set_aside(engine, quarantine.UNSIGNED)
+    with writing(engine) as conn:
+        assert inbound_mail.reopen(conn, 1)
+        inbound_mail.finish(conn, 1, inbound_mail.InboundState.PROCESSED)
+    assert found(engine) == {}
+
+
+@pytest.mark.parametrize(
+    ("posts", "size_bytes", "is_full"),
+    [
+        (quarantine.MAX_POSTS - 1, 9, False),
+        (quarantine.MAX_POSTS, 9, True),
+        (1, quarantine.MAX_BYTES - 9_000, False),
+        (1, quarantine.MAX_BYTES, True),
+    ],
+)
+def test_that_nothing_more_can_be_set_aside_is_noticed(
+    engine: Engine, posts: int, size_bytes: int, is_full: bool
+) -> None:
+    set_aside(engine, quarantine.TOO_LARGE, posts=posts, size_bytes=size_bytes)
+    assert list(found(engine)) == (["quarantine"] if is_full else [])
+    assert found(engine, hours=24.1) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from followup.core.replies import InboundState
 from followup.store import inbound_mail
@@ -119,8 +119,21 @@ def test_what_is_kept_aside_is_not_leased_and_can_be_counted(engine: Engine) -> 
             assert not inbound_mail.lock_new(conn, key)
         inbound_mail.finish(conn, a_mail(conn), InboundState.FAILED, error="another reason")
         assert inbound_mail.lease_new(conn, seconds=60, limit=9) == []
-        assert inbound_mail.count_failed(conn, ["not signed"], since=at(1)) == 2
-        assert inbound_mail.count_failed(conn, ["not signed", "another reason"], since=at(-1)) == 5
+        found = inbound_mail.failed(conn, ["not signed", "nothing"], since=at(1))
+        assert {error: one.number for error, one in found.items()} == {"not signed": 2}
+        found = inbound_mail.failed(conn, ["not signed", "another reason"], since=at(-1))
+        assert {error: one.number for error, one in found.items()} == {"not signed": 4, "another reason": 1}
+
+
+def test_what_failed_is_measured_as_it_is_stored(engine: Engine) -> None:
+    with writing(engine) as conn:
+        for raw in (b"x" * 100_000, bytes(range(256))):
+            inbound_mail.add(conn, raw, channel="sendgrid", now=at(1), trouble="not signed")
+        stored = [len(raw) for raw in conn.scalars(select(inbound_mail.inbound_mail.c.raw))]
+        assert sum(stored) < 1000
+        assert inbound_mail.failed(conn, ["not signed"], since=at(0)) == {
+            "not signed": inbound_mail.Failed(2, sum(stored))
+        }
 
 
 @pytest.mark.parametrize("state", InboundState)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
@@ -18,7 +19,7 @@ from followup.app import App
 from followup.clock import VirtualClock
 from followup.errors import ConfigurationError
 from followup.inbound.sendgrid import SIGNATURE_HEADER
-from followup.services import receive
+from followup.services import quarantine
 from followup.settings import Settings
 from followup.store import inbound_mail, schema, signs
 from followup.store.engine import reading, writing
@@ -200,7 +201,7 @@ class TestInbound:
         door = opened(sendgrid_inbound_keys=(signer.public,))
         assert door.post(INBOUND, a_raw_post(MAIL)) == 200
         assert door.post(INBOUND, a_raw_post(MAIL + b"2"), signer=Signer()) == 200
-        assert door.mails() == [("failed", receive.UNSIGNED)] * 2
+        assert door.mails() == [("failed", quarantine.UNSIGNED)] * 2
         assert door.told.received == []
         assert door.alive == set(), "anybody could have posted that"
 
@@ -214,8 +215,13 @@ class TestInbound:
 
     def test_a_large_post_that_is_not_signed_has_to_come_again(self, opened, signer: Signer) -> None:
         door = opened(sendgrid_inbound_keys=(signer.public,))
-        assert door.post(INBOUND, a_raw_post(b"x" * 3_000_000)) == 503
-        assert door.post(INBOUND, a_raw_post(b"x" * 3_000_000), signer=signer) == 200
+        body = a_raw_post(MAIL + b"x" * 3_000_000)
+        assert [door.post(INBOUND, body) for _ in range(3)] == [503] * 3
+        assert door.mails() == [("failed", quarantine.UNSIGNED)], "its beginning, so that somebody hears of it"
+        assert door.raw(1) == body[:256_000]
+        assert door.post(INBOUND, body, signer=signer) == 200
+        [whole] = door.told.received
+        assert door.raw(whole) == body
 
     @pytest.mark.parametrize("chunked", [True, False])
     def test_of_a_mail_that_is_too_large_the_beginning_is_kept(self, door: Door, chunked: bool) -> None:
@@ -240,7 +246,7 @@ class TestInbound:
     )
     def test_a_post_of_another_kind_is_kept_aside(self, door: Door, content_type: str) -> None:
         assert door.post(INBOUND, b"x", **{"content-type": content_type.encode("latin-1")}) == 200
-        assert door.mails() == [("failed", receive.NO_FORM)]
+        assert door.mails() == [("failed", quarantine.NO_FORM)]
 
     @pytest.mark.parametrize("body", [b"x", b"--xYzZY", b"\r\n" * 999, bytes(range(256))])
     def test_a_post_that_is_no_form_is_stored_for_a_worker_to_say_so(self, door: Door, body: bytes) -> None:
@@ -249,8 +255,8 @@ class TestInbound:
 
     def test_so_many_are_kept_aside_in_a_day_and_no_more(self, door: Door) -> None:
         with writing(door.app.engine) as conn:
-            for number in range(receive.MAX_QUARANTINED - 2):
-                why = receive.QUARANTINED[number % 3]
+            for number in range(quarantine.MAX_POSTS - 2):
+                why = quarantine.REASONS[number % 3]
                 inbound_mail.add(conn, f"{number}".encode(), channel="sendgrid", now=MONDAY, trouble=why)
             inbound_mail.add(conn, b"another", channel="sendgrid", now=MONDAY, trouble="could not be read")
         answers = [door.post(INBOUND, f"post {n}".encode(), content_type="x/y") for n in range(4)]
@@ -258,6 +264,26 @@ class TestInbound:
         assert door.post(INBOUND, a_raw_post(MAIL)) == 200, "mail goes on coming in"
         door.app.clock.move_to(MONDAY + timedelta(days=1, seconds=1))
         assert door.post(INBOUND, b"5", content_type="x/y") == 200
+
+    def test_so_many_bytes_are_kept_aside_in_a_day_and_no_more(self, opened, signer: Signer) -> None:
+        door = opened(sendgrid_inbound_keys=(signer.public,))
+        noise = Random(1)
+        fill(door, quarantine.MAX_BYTES - 1_000_000, noise)
+        large, small = (noise.randbytes(size) for size in (1_900_000, 1_000))
+        shrinks = b"x" * 1_900_000
+        assert [door.post(INBOUND, body) for body in (shrinks, large)] == [200, 200], "what counts is what is stored"
+        assert door.post(INBOUND, small) == 503
+        assert door.post(INBOUND, small, signer=signer) == 200, "mail goes on coming in"
+        door.app.clock.move_to(MONDAY + timedelta(days=1, seconds=1))
+        assert door.post(INBOUND, noise.randbytes(1_000)) == 200
+
+    def test_what_found_no_room_is_taken_once_its_key_is_known(self, opened, signer: Signer) -> None:
+        door = opened(sendgrid_inbound_keys=(Signer().public,))
+        fill(door, quarantine.MAX_BYTES, Random(1))
+        body = a_raw_post(MAIL)
+        assert door.post(INBOUND, body, signer=signer) == 503
+        assert opened(sendgrid_inbound_keys=(signer.public,)).post(INBOUND, body, signer=signer) == 200
+        assert door.mails()[-1] == ("received", None)
 
     def test_a_database_that_is_away_is_our_fault(self, shut: Door) -> None:
         assert shut.post(INBOUND, a_raw_post(MAIL)) == 503
@@ -270,6 +296,14 @@ class TestInbound:
 
     def test_nothing_is_shown_to_who_only_looks(self, door: Door) -> None:
         assert door.client.get(INBOUND).status_code == 405
+
+
+def fill(door: Door, size: int, noise: Random) -> None:
+    """Let so many bytes that cannot be compressed be set aside, in a few posts."""
+    with writing(door.app.engine) as conn:
+        for _ in range(5):
+            body, why = noise.randbytes(size // 5), quarantine.TOO_LARGE
+            inbound_mail.add(conn, body, channel="sendgrid", now=door.app.clock.now(), trouble=why)
 
 
 def spoken_to(door: Door, path: str, messages: list[dict[str, Any]], *, then_silent: bool = False) -> int:
@@ -322,5 +356,5 @@ def test_counting_what_is_kept_aside_takes_its_index(opened) -> None:
     with taken_back(door.app.engine) as conn:
         if conn.dialect.name == "postgresql":
             conn.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        plan = plan_of(conn, lambda: inbound_mail.count_failed(conn, receive.QUARANTINED, since=MONDAY))
+        plan = plan_of(conn, lambda: quarantine.lately(conn, now=MONDAY))
         assert "ix_inbound_mail_failed" in plan
