@@ -9,9 +9,10 @@ import dramatiq
 
 from followup.app import App
 from followup.errors import FollowupError, TemporaryError
-from followup.services import deploy
+from followup.services import deploy, fate
 from followup.services.hints import Hints, NoHints
 from followup.services.sweep import drain, hand_out, recover
+from followup.settings import ResendUnknown
 from followup.store import signs
 from followup.store.engine import writing
 from followup.worker.actors import Queued, register
@@ -97,6 +98,8 @@ class Worker:
             _Chore(self._show_life, every=SIGN_SECONDS),
             _Chore(self._app.watch, every=WATCH_SECONDS),
         ]
+        if self._app.settings.resend_unknown is ResendUnknown.AUTO:
+            chores.append(_Chore(self._resend_proven, every=WATCH_SECONDS))
         if self._alone:
             chores.insert(0, _Chore(FolderWatch(self._app), every=FOLDER_SECONDS))
         while not self._stopping.is_set():
@@ -122,6 +125,9 @@ class Worker:
 
     def _recover(self) -> None:
         recover(self._app.engine, post=self._app.post(), clock=self._app.clock)
+
+    def _resend_proven(self) -> None:
+        fate.resend_proven(self._app.engine, library=self._app.library, clock=self._app.clock)
 
     def _show_life(self) -> None:
         with writing(self._app.engine, "worker.sign") as conn:
