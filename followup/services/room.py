@@ -10,6 +10,12 @@ from followup.store import messages, senders
 from followup.store.messages import StoredMessage
 
 
+def resting(conn: Connection, per_minute: int | None) -> list[str]:
+    """Return the senders that may send no letter at this moment."""
+    standing, now = senders.all_of(conn)
+    return [key for key, one in standing.items() if not allowance(one, now, per_minute)]
+
+
 class Room:
     """
     The room that each sender has left.
