@@ -1,6 +1,7 @@
 """Between a letter's leaving and its place on the record: answers that come apart, late, or while nobody can write."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,14 +10,18 @@ import pytest
 from sqlalchemy import Engine, create_engine, select, text, update
 from sqlalchemy.engine import make_url
 
+from followup import failpoints
+from followup.clock import SystemClock
 from followup.core.message import Accepted, Misconfigured, Rejected, RetrySafe, Unknown
 from followup.errors import TemporaryError
 from followup.mail.outbox import Outbox
+from followup.mail.sendgrid import SendGrid
 from followup.services.settle import settle
 from followup.services.sweep import recover
 from followup.store.engine import make_engine, reading, writing
 from followup.store.schema import enrollments, messages
 from followup.store.types import real_now
+from tests.local_sendgrid import LocalSendGrid
 from tests.services.world import CHECK_IN, MONDAY, Scripted, World, a_purchase
 
 AT_ONCE = CHECK_IN.replace("  - wait: 2 days\n", "", 1)
@@ -135,6 +140,36 @@ def test_a_letter_that_could_not_begin_because_the_database_went_away_is_sent_la
     shop.drain()
     assert (shop.states(), len(shop.post.transport.sent)) == (["accepted"], 1)
     engine.dispose()
+
+
+# -- a commit whose own answer got lost --
+
+
+@pytest.fixture
+def disarmed() -> Iterator[None]:
+    yield
+    failpoints.arm(None)
+
+
+@pytest.mark.usefixtures("disarmed")
+@pytest.mark.parametrize("side", ["", "+"], ids=["not committed", "committed"])
+@pytest.mark.parametrize("commit", ["deliver.claim", "deliver.begin", "settle"])
+def test_after_a_commit_of_which_nobody_heard_the_row_is_asked_and_no_letter_goes_twice(
+    engine: Engine, tmp_path: Path, commit: str, side: str
+) -> None:
+    with LocalSendGrid() as server:
+        shop = shop_with(engine, tmp_path, SendGrid(server.api_key, SystemClock(), url=server.url), customers=3)
+        failpoints.arm(f"{commit}{side}:1:raise")
+        try:
+            shop.drain()
+        except TemporaryError:
+            with writing(engine) as conn:  # the worker has left what it had; its leases end
+                conn.execute(update(messages).values(leased_until=None).where(messages.c.state == "due"))
+                conn.execute(update(messages).values(leased_until=real_now(-1)).where(messages.c.state == "claimed"))
+            shop.drain()
+        assert shop.states() == ["accepted"] * 3
+        assert Counter(entry.to for entry in server.ledger) == dict.fromkeys([f"c{n}@example.com" for n in range(3)], 1)
+        assert {row.token for row in shop.rows("messages")} == {entry.token for entry in server.ledger}
 
 
 # -- answers that come when they were given up --

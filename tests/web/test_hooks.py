@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from followup.inbound.sendgrid import SIGNATURE_HEADER
 from followup.services import quarantine
 from followup.settings import Settings
 from followup.store import inbound_mail, schema, signs
-from followup.store.engine import reading, writing
+from followup.store.engine import make_engine, reading, writing
 from followup.web.hooks import MAX_MAIL, routes
 from followup.web.site import Site
 from tests.inbound.posts import CONTENT_TYPE, Signer, a_raw_post
@@ -341,6 +342,55 @@ class TestConnections:
         beginning = [{"type": "http.request", "body": b"[{", "more_body": True}]
         assert spoken_to(door, path, beginning, then_silent=True) == 503
         assert door.rows("provider_events") == door.mails() == []
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Door]:
+    """Return a door to an SQLite file."""
+    url = f"sqlite:///{tmp_path / 'small.db'}"
+    door = Door(url, tmp_path)
+    door.app.upgrade()
+    yield door
+    door.app.close()
+
+
+def pragma(door: Door, setting: str) -> None:
+    """Set something on every connection that a request can get."""
+    with ExitStack() as held:
+        for conn in [held.enter_context(reading(door.app.engine)) for _ in range(5)]:
+            conn.exec_driver_sql(f"PRAGMA {setting}")
+
+
+POSTS = {
+    EVENTS: json.dumps([EVENT | {"sg_event_id": str(n), "response": "x" * 500} for n in range(500)]).encode(),
+    INBOUND: a_raw_post(Random(1).randbytes(300_000)),
+}
+
+
+@pytest.mark.parametrize("path", POSTS)
+class TestAnSqliteFileThatTakesNoMore:
+    def test_a_full_disk_is_answered_503_and_leaves_no_part_of_it(self, small: Door, path: str) -> None:
+        with reading(small.app.engine) as conn:
+            pages = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
+        pragma(small, f"max_page_count={pages + 20}")
+        assert [small.post(path, POSTS[path]) for _ in range(2)] == [503, 503]
+        assert (small.rows("provider_events"), small.mails(), small.alive) == ([], [], set())
+        assert small.told == Told()
+
+        pragma(small, f"max_page_count={pages + 20_000}")  # somebody made room
+        assert small.post(path, POSTS[path]) == 200
+        assert len(small.rows("provider_events")) + len(small.mails()) in {1, 500}
+        with reading(small.app.engine) as conn:
+            assert conn.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+
+    def test_one_that_somebody_else_keeps_locked_is_answered_503(self, small: Door, path: str) -> None:
+        pragma(small, "busy_timeout=50")
+        somebody = make_engine(str(small.app.engine.url))
+        with writing(somebody):
+            assert small.post(path, POSTS[path]) == 503
+        somebody.dispose()
+        assert (small.rows("provider_events"), small.mails(), small.alive) == ([], [], set())
+        assert small.post(path, POSTS[path]) == 200
 
 
 @pytest.mark.parametrize("name", ["sendgrid_event_keys", "sendgrid_inbound_keys"])
