@@ -177,7 +177,7 @@ def _demo(folder: Path, *, as_json: bool, kept: bool) -> None:
         "enrolled": sum(status.enrollments.values()),
         "sent": status.messages.get("accepted", 0),
         "replies": sum(status.replies.values()),
-        "answers": report.count_answers(app.engine),
+        "answers": status.answers,
         "waiting_for_us": status.waiting_for_us,
     }
     if as_json:

@@ -141,4 +141,5 @@ def tell_status(status: "Status") -> None:
         counts = getattr(status, name)
         words = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
         output.entry(f"{name:<12} ", words or "none")
+    output.say(f"answers      {status.answers:,}")
     output.say(f"waiting      {output.plural(status.waiting_for_us, 'customer')} for an answer from us")

@@ -41,7 +41,9 @@ from followup.store.replies import ListedReply
 @dataclass(frozen=True, slots=True)
 class Status:
     """
-    The numbers, by state; ``waiting_for_us`` counts customers who wait for an answer.
+    The numbers, by state; ``replies`` are mails, by kind, and ``answers`` letters that have one, by mail or click.
+
+    ``waiting_for_us`` counts customers who wait for an answer.
 
     ``halted`` has the reason for each thing that stands still: ``all`` letters, or the ``sender``.
     """
@@ -51,6 +53,7 @@ class Status:
     enrollments: Mapping[str, int]
     messages: Mapping[str, int]
     replies: Mapping[str, int]
+    answers: int
     waiting_for_us: int
     halted: Mapping[str, str]
 
@@ -64,6 +67,7 @@ def status(engine: Engine) -> Status:
             enrollments.count_by_state(conn),
             messages.count_by_state(conn),
             replies.count_by_kind(conn),
+            replies.count_answers(conn),
             conversations.count_waiting(conn),
             {scope.value: halt.reason for scope, halt in halts.current(conn).items()},
         )
@@ -194,9 +198,9 @@ def workflows(engine: Engine, *, library: Library) -> list[ListedWorkflow]:
 
 
 def replies_of(engine: Engine, *, kind: str | None, limit: int) -> list[ListedReply]:
-    """Return the newest replies first."""
+    """Return the newest mails and answers by click first."""
     with reading(engine) as conn:
-        return list(replies.listed(conn, kind=kind, limit=limit))
+        return replies.listed(conn, kind=kind, limit=limit)
 
 
 def waiting(engine: Engine, *, limit: int) -> list[Waiting]:
@@ -222,9 +226,3 @@ def count_unmatched(engine: Engine) -> int:
     with reading(engine) as conn:
         counts = inbound_mail.count_by_state(conn)
     return counts.get(InboundState.UNMATCHED, 0) + counts.get(InboundState.FAILED, 0)
-
-
-def count_answers(engine: Engine) -> int:
-    """Return how many questions have a confirmed answer."""
-    with reading(engine) as conn:
-        return replies.count_answers(conn)

@@ -19,6 +19,7 @@ orders       3
 enrollments  1 active, 1 completed
 messages     3 accepted, 1 held
 replies      1 human
+answers      1
 waiting      1 customer for an answer from us
 """
 ANA = """\
@@ -87,6 +88,7 @@ def test_the_numbers(played: Path, cli: Cli) -> None:
         "enrollments": {"active": 1, "completed": 1},
         "messages": {"accepted": 3, "held": 1},
         "replies": {"human": 1},
+        "answers": 1,
         "waiting_for_us": 1,
         "halted": {},
     }
@@ -149,15 +151,40 @@ def test_an_order_nobody_enrolled_says_how_to(project: Path, cli: Cli) -> None:
     assert "followup trigger WORKFLOW --order A-1" in ran.err
 
 
-def test_what_customers_wrote(played: Path, cli: Cli) -> None:
+def test_what_customers_wrote_and_answered(played: Path, cli: Cli) -> None:
     assert cli("replies", "list").out == (
-        "received                      customer        kind   workflow       words\n"
-        "Wed 04 Mar 2026 13:00 +01:00  bo@example.com  human  after-arrival"
+        "received                      customer         kind   workflow       words\n"
+        "Wed 04 Mar 2026 13:00 +01:00  bo@example.com   human  after-arrival"
         "  “The lid is cracked, and I wanted it for Sunday. Bo”\n"
+        "Tue 03 Mar 2026 11:00 +00:00  ana@example.com  click  after-arrival  Yes, all good (good)\n"
     )
+    assert "ana@example.com" not in cli("replies", "list", "--kind", "human").out
     assert cli("replies", "list", "--kind", "bounce").out == "No replies of kind bounce.\n"
     assert cli("replies", "list", "--kind", "bounce", "--json").document == []
     assert "is not one of 'human'" in cli("replies", "list", "--kind", "hooman", code=2).err
+
+
+def test_a_comment_typed_on_the_answer_page_is_listed(played: Path, cli: Cli) -> None:
+    app = App(load(), clock=VirtualClock(datetime(2026, 3, 5, 9, tzinfo=UTC)))
+    with reading(app.engine) as conn:
+        tokens = {one.email: one.token for one in messages.accepted_letters(conn, at=None) if one.letter == "arrived"}
+    comment = "The box was open,\nand the cup is chipped."
+    answers.confirm(app.engine, tokens["ana@example.com"], "broken", comment, library=app.library, clock=app.clock)
+    app.close()
+
+    listed = cli("replies", "list", "--kind", "click").out.splitlines()
+    assert listed[1].endswith("  Something is broken (broken) “The box was open, and the cup is chipped.”")
+    assert listed[2].endswith("  Yes, all good (good)")
+    newest, _, oldest = cli("replies", "list", "--json").document
+    assert (newest["email"], newest["kind"], newest["received_at"]) == (
+        "ana@example.com",
+        "click",
+        "2026-03-05T09:00:00Z",
+    )
+    assert (newest["answer"], newest["label"], newest["text"]) == ("broken", "Something is broken", comment)
+    assert newest["question"] == "Is everything in one piece?"
+    assert (oldest["answer"], oldest["text"]) == ("good", "")
+    assert cli("status", "--json").document["answers"] == 1, "letters that have an answer"
 
 
 def test_who_waits_for_us(played: Path, cli: Cli) -> None:
@@ -181,7 +208,9 @@ def test_the_workflows(played: Path, cli: Cli) -> None:
 
 def test_an_empty_record_is_no_failure(project: Path, cli: Cli) -> None:
     cli("apply")
-    assert cli("status").out.endswith("replies      none\nwaiting      0 customers for an answer from us\n")
+    assert cli("status").out.endswith(
+        "replies      none\nanswers      0\nwaiting      0 customers for an answer from us\n"
+    )
     assert "followup import orders FILE" in cli("status").err
     assert cli("replies", "list").out == "No replies yet.\n"
     assert cli("replies", "list", "--json").document == []
