@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle, BundleError, load
+from followup.authoring.starter import sample_shop
 from followup.core.message import HaltScope
 from followup.services.checkup import Away, Finding, Grade, Setup, is_reserved
 from followup.services.library import Library
@@ -54,7 +55,10 @@ def record_findings(conn: Connection, setup: Setup, *, library: Library, now: da
     yield from _halts(conn, setup, now)
     yield _sweep(setup, signs.ages(conn).get(signs.SWEEP))
     yield from _letters(conn)
-    yield from _people(setup, library.find_newest(conn))
+    bundle = library.find_newest(conn)
+    if bundle is not None:
+        yield from _people(setup, bundle)
+        yield from _shop(setup, bundle)
 
 
 def _sweep(setup: Setup, age: timedelta | None) -> Finding:
@@ -98,9 +102,24 @@ def _letters(conn: Connection) -> Iterator[Finding]:
         yield Finding(Grade.OK, "letters", "none is blocked, none of unknown fate")
 
 
-def _people(setup: Setup, bundle: Bundle | None) -> Iterator[Finding]:
-    if bundle is None:
-        return
+def _shop(setup: Setup, bundle: Bundle) -> Iterator[Finding]:
+    sample = sample_shop()
+    pairs = {
+        "name": (bundle.shop.name, sample.name),
+        "postal address": (bundle.shop.postal_address, sample.postal_address),
+    }
+    left = [what for what, (ours, theirs) in pairs.items() if _plain(ours) == _plain(theirs)]
+    if left:
+        text = f"shop.yaml still has the {' and the '.join(left)} of the sample shop, and every letter carries them"
+        remedy = "write those of your shop into workflows/shop.yaml, then followup apply"
+        yield Finding(setup.at_least(Grade.FAIL), "shop", text, remedy)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _people(setup: Setup, bundle: Bundle) -> Iterator[Finding]:
     domains = sorted({person.email.rpartition("@")[2].lower() for person in bundle.people.values()})
     for domain in domains:
         if is_reserved(domain):

@@ -113,6 +113,14 @@ def test_a_project_to_try_things_with_passes_with_a_reminder(ready: Path, doctor
     assert doctor("--strict", code=1) == found
 
 
+def test_a_new_project_is_told_to_name_its_own_shop(folder: Path, cli: Cli, doctor: Any) -> None:
+    cli("init")
+    cli("apply")
+    found = doctor()
+    assert found["shop"]["result"] == "warn"
+    assert found["shop"]["says"].startswith("shop.yaml still has the name and the postal address of the sample shop")
+
+
 def test_each_finding_is_a_line_that_says_what_to_do(ready: Path, cli: Cli) -> None:
     (ready / "templates" / "thanks.md").write_text("---\nsubject: Hm\n---\n{{ nothing }}\n")
     ran = cli("doctor", code=1)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from followup.authoring.starter import DEMO, sample_shop, shop_folder
 from followup.core.message import HaltScope, MessageState
 from followup.services import checkup
 from followup.services.checkup import Away, Finding, Grade, Setup
@@ -271,6 +272,33 @@ def test_people_write_from_a_domain_that_can_be_authenticated(
     found = [one for one in record(engine, a_setup(**given)) if one.what == "sender domain"]
     assert [one.grade for one in found] == ([grade] if grade else [])
     assert all(domain.lower() in one.text for one in found)
+
+
+def test_the_sample_shop_is_the_one_that_new_projects_begin_with() -> None:
+    assert (DEMO / "shop.yaml").read_bytes() == (shop_folder("workflows") / "shop.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "left"),
+    [
+        ("Anvil & Co", "1 High Street, Leeds", None),
+        (None, None, "the name and the postal address"),
+        ("Anvil & Co", None, "the postal address"),
+        (None, "1 High Street, Leeds", "the name"),
+        ("harrow  forge", "1 High Street, Leeds", "the name"),
+    ],
+)
+def test_no_letter_names_the_sample_shop(
+    engine: Engine, tmp_path: Path, name: str | None, address: str | None, left: str | None
+) -> None:
+    sample = sample_shop()
+    shop = f"name: {name or sample.name}\npostal_address: {address or sample.postal_address}\n"
+    World(engine, tmp_path).apply(letters={"workflows/shop.yaml": shop})
+    for live, grade in ((True, FAIL), (False, WARN)):
+        found = [one for one in record(engine, a_setup(live=live)) if one.what == "shop"]
+        assert [one.grade for one in found] == ([grade] if left else [])
+        assert all(f"has {left} of the sample shop" in one.text for one in found)
+        assert all("workflows/shop.yaml" in one.remedy for one in found)
 
 
 def applied(engine: Engine, files: Any) -> Finding:
