@@ -55,6 +55,8 @@ def record_findings(conn: Connection, setup: Setup, *, library: Library, now: da
     yield from _halts(conn, setup, now)
     yield _sweep(setup, signs.ages(conn).get(signs.SWEEP))
     yield from _letters(conn)
+    if setup.live:
+        yield from _rehearsed(conn)
     bundle = library.find_newest(conn)
     if bundle is not None:
         yield from _people(setup, bundle)
@@ -100,6 +102,17 @@ def _letters(conn: Connection) -> Iterator[Finding]:
         )
     if not blocked and not unknown:
         yield Finding(Grade.OK, "letters", "none is blocked, none of unknown fate")
+
+
+def _rehearsed(conn: Connection) -> Iterator[Finding]:
+    """Check for letters that stand on customers' records as sent, and that no customer got."""
+    if number := pulse.count_kept_from_customers(conn):
+        yield Finding(
+            Grade.WARN,
+            "test letters",
+            f"{number:,} of test mode went to you, and stand on customers' records as sent to them",
+            "unless customers have had letters from this database, begin with an empty one: docs/deploy.md, step 5",
+        )
 
 
 def _shop(setup: Setup, bundle: Bundle) -> Iterator[Finding]:

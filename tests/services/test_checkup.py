@@ -9,7 +9,11 @@ import pytest
 from sqlalchemy import Engine
 
 from followup.authoring.starter import DEMO, sample_shop, shop_folder
+from followup.clock import VirtualClock
 from followup.core.message import HaltScope, MessageState
+from followup.mail.outbox import Outbox
+from followup.mail.safe import OnlyTo
+from followup.mail.smtp import Smtp
 from followup.services import checkup
 from followup.services.checkup import Away, Finding, Grade, Setup
 from followup.services.checkup_record import bundle_findings, record_findings
@@ -252,6 +256,22 @@ def test_letters_in_trouble_are_warnings_each_with_what_to_do(engine: Engine) ->
     blocked, unknown = (one for one in record(engine, a_setup()) if one.what == "letters")
     assert (blocked.grade, blocked.text) == (WARN, "1 blocked; the first: no such person")
     assert (unknown.grade, unknown.remedy) == (WARN, "look for them in the provider's activity feed")
+
+
+def test_letters_of_test_mode_are_none_to_go_live_with(engine: Engine, tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, VirtualClock(MONDAY))
+    safe = OnlyTo(Smtp("smtp://mail.forge.com", clock=VirtualClock(MONDAY)), allowed=(), inbox=None, outbox=outbox)
+    with writing(engine) as conn:
+        a_message(conn, MessageState.ACCEPTED, set_={"transport": "sendgrid"})
+        a_message(conn)
+    assert "test letters" not in graded(record(engine, a_setup()))
+    with writing(engine) as conn:
+        a_message(conn, MessageState.ACCEPTED, set_={"transport": safe.name})
+        a_message(conn, MessageState.UNKNOWN, set_={"transport": outbox.name})
+    assert "test letters" not in graded(record(engine, a_setup(live=False)))
+    [found] = [one for one in record(engine, a_setup()) if one.what == "test letters"]
+    assert (found.grade, found.text.split()[0]) == (WARN, "2")
+    assert "docs/deploy.md" in found.remedy
 
 
 @pytest.mark.parametrize(
