@@ -7,10 +7,12 @@ import pytest
 
 from followup.app import App
 from followup.clock import VirtualClock
+from followup.core.message import MessageState
 from followup.services import answers, stop
 from followup.settings import load
 from followup.store import messages
-from followup.store.engine import reading
+from followup.store.engine import reading, writing
+from followup.store.schema import messages as table
 from tests.cli.conftest import Cli
 
 STATUS = """\
@@ -141,6 +143,19 @@ def test_why_as_a_document_has_every_decision(played: Path, cli: Cli) -> None:
     assert [one["verdict"] for one in why["decisions"]] == ["branch", "ended"]
     assert [one["letter"] for one in why["runs"][0]["messages"]] == ["arrived", "thanks"]
     assert why["runs"][0]["messages"][0]["accepted_at"] == "2026-03-03T09:00:00Z"
+
+
+@pytest.mark.parametrize("state", [MessageState.SENDING, MessageState.UNKNOWN, MessageState.REJECTED])
+def test_what_began_to_leave_is_told_at_that_time(played: Path, cli: Cli, state: MessageState) -> None:
+    sending_at = datetime(2026, 3, 6, 17, 30, tzinfo=UTC)
+    app = App(load())
+    with writing(app.engine) as conn:
+        left = {"state": state.value, "sending_at": sending_at, "accepted_at": None, "reason": "no answer"}
+        conn.execute(table.update().where(table.c.letter == "thanks", table.c.state == "accepted").values(left))
+    app.close()
+    assert f"  Fri 06 Mar 2026 17:30 +00:00  letter thanks: {state.value}, no answer\n" in cli("why", "A-1").out
+    (why,) = cli("why", "A-1", "--json").document
+    assert why["runs"][0]["messages"][1]["sending_at"] == "2026-03-06T17:30:00Z"
 
 
 def test_an_order_nobody_enrolled_says_how_to(project: Path, cli: Cli) -> None:
