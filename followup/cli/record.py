@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from followup.cli import output, reasons, story
-from followup.cli.shared import json_option, make_app
+from followup.cli.shared import json_option, look_up, make_app
 from followup.core.replies import MailKind, Source
 
 if TYPE_CHECKING:
@@ -50,10 +50,7 @@ def customers_command() -> None:
 @json_option
 def show_customer(email: str, as_json: bool) -> None:
     """Print a customer's story: all that happened, in their local time."""
-    from followup.services import report
-
-    app = make_app()
-    record = report.record(app.engine, email, library=app.library, now=app.clock.now())
+    record = look_up(make_app(), email)
     if as_json:
         output.document(story.as_document(record))
         return

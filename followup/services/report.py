@@ -27,6 +27,7 @@ from followup.store import (
     messages,
     orders,
     replies,
+    suppressions,
     visits,
 )
 from followup.store.conversations import Waiting
@@ -103,7 +104,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One customer's record; the calendar is where they live in time."""
+    """
+    One customer's record; the calendar is where they live in time.
+
+    ``suppressed`` is why no letter goes to their address at all; None: letters do.
+    """
 
     customer: Customer
     calendar: Calendar
@@ -111,9 +116,10 @@ class Record:
     orders: Mapping[int, Order]
     waiting_since: datetime | None
     opened: list[Opened]
+    suppressed: str | None
 
 
-def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Record:
+def record(engine: Engine, email: str, *, library: Library, suppression_key: str, now: datetime) -> Record:
     """
     Return everything about the customer with this address.
 
@@ -131,7 +137,9 @@ def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Re
         calendar = calendar_for(customer, None, library.find_newest(conn))
         visited = visits.unanswered_by(conn, customer_id)
         opened = [Opened(question, burst) for question, seen in visited for burst in bursts(seen)]
-        return Record(customer, calendar, happened, bought, waiting, opened)
+        hash_ = suppressions.address_hash(address, suppression_key)
+        suppressed = suppressions.reasons(conn, [hash_], []).get((hash_, suppressions.ALL))
+        return Record(customer, calendar, happened, bought, waiting, opened, suppressed)
 
 
 @dataclass(frozen=True, slots=True)

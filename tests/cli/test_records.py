@@ -10,7 +10,7 @@ from followup.clock import VirtualClock
 from followup.core.message import MessageState
 from followup.services import answers, stop
 from followup.settings import load
-from followup.store import messages
+from followup.store import messages, suppressions
 from followup.store.engine import reading, writing
 from followup.store.schema import messages as table
 from tests.cli.conftest import Cli
@@ -99,6 +99,28 @@ def test_the_numbers(played: Path, cli: Cli) -> None:
 def test_the_customers_stories(played: Path, cli: Cli) -> None:
     assert cli("customers", "show", "ana@example.com").out == ANA
     assert cli("customers", "show", "bo@example.com").out == BO
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("unsubscribed", "wants no mail: unsubscribed"),
+        ("complained", "wants no mail: complained"),
+        ("bounced", "gets no mail: bounced"),
+    ],
+)
+def test_whoever_gets_no_letters_is_shown_with_the_reason(played: Path, cli: Cli, reason: str, said: str) -> None:
+    assert cli("customers", "show", "ana@example.com", "--json").document["suppressed"] is None
+    app = App(load())
+    hash_ = suppressions.address_hash("ana@example.com", app.settings.suppression_key.get_secret_value())
+    with writing(app.engine) as conn:
+        suppressions.add(conn, hash_, reason="asked", source="test", now=app.clock.now(), scope="another-workflow")
+        suppressions.add(conn, hash_, reason=reason, source="test", now=app.clock.now())
+    app.close()
+    _, _, line, empty, *_ = cli("customers", "show", "Ana@example.com").out.splitlines()
+    assert (line, empty) == (f"  {said}", "")
+    assert cli("customers", "show", "ana@example.com", "--json").document["suppressed"] == reason
+    assert "no mail" not in cli("customers", "show", "bo@example.com").out
 
 
 def test_a_story_as_a_document_has_utc_times(played: Path, cli: Cli) -> None:
