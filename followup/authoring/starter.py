@@ -24,9 +24,12 @@ FOLLOWUP_SUPPRESSION_KEY={suppression_key}
 GITIGNORE = """\
 .env
 outbox/
+rehearsal/
+*.eml
 *.db
 *.db-*
 *.csv
+*.pem
 """
 
 PROCFILE = """\
