@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from followup.core.customer import InvalidAddress, normalize_address
 from followup.errors import ConfigurationError
 
 DEVELOPMENT_KEY = "development-only-not-a-secret"
@@ -132,6 +133,21 @@ class Settings(BaseSettings):
             raise ValueError("must hold at least one key")
         return value
 
+    @field_validator("test_inbox")
+    @classmethod
+    def _check_inbox(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_address(value, f"{value!r} is not a mail address")
+        return value
+
+    @field_validator("test_allow")
+    @classmethod
+    def _check_allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            address = f"anybody{entry}" if entry.startswith("@") else entry
+            _check_address(address, f"{entry!r} is neither an address nor a domain such as @shop.example")
+        return value
+
     @field_validator("public_url", "sendgrid_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
@@ -189,6 +205,13 @@ class Settings(BaseSettings):
     @property
     def outbox_folder(self) -> Path:
         return self.project / self.outbox
+
+
+def _check_address(address: str, problem: str) -> None:
+    try:
+        normalize_address(address)
+    except InvalidAddress as error:
+        raise ValueError(problem) from error
 
 
 def _plain(secret: SecretStr | tuple[SecretStr, ...]) -> tuple[str, ...]:

@@ -136,6 +136,17 @@ def test_a_variable_that_platforms_name_takes_no_prefix(given: Given) -> None:
     assert given(FOLLOWUP_PORT="1", FOLLOWUP_DATABASE_URL="sqlite:///x").port == 8000
 
 
+@pytest.mark.parametrize("entry", ["foo", "@shop.example", "a@b@c", "me@shop.example,you@shop.example"])
+def test_an_inbox_that_is_no_address_is_refused_at_start(given: Given, entry: str) -> None:
+    assert refused(given, FOLLOWUP_TEST_INBOX=entry) == f"FOLLOWUP_TEST_INBOX: {entry!r} is not a mail address"
+
+
+@pytest.mark.parametrize("entry", ["foo", "@", "shop.example", "@shop", "you@"])
+def test_nobody_is_let_in_by_what_is_no_address(given: Given, entry: str) -> None:
+    said = refused(given, FOLLOWUP_TEST_ALLOW=f"me@shop.example,{entry}")
+    assert said == f"FOLLOWUP_TEST_ALLOW: {entry!r} is neither an address nor a domain such as @shop.example"
+
+
 # -- where they come from --
 
 
