@@ -4,7 +4,17 @@ from pathlib import Path
 import pytest
 
 from followup.errors import ConfigurationError
-from followup.settings import DEVELOPMENT_KEY, LogFormat, Mode, Settings, TransportKind, described, load, variable
+from followup.settings import (
+    DEVELOPMENT_KEY,
+    LogFormat,
+    Mode,
+    Settings,
+    TransportKind,
+    described,
+    load,
+    unknown_variables,
+    variable,
+)
 
 VARIABLES = {
     "project": "FOLLOWUP_PROJECT",
@@ -180,6 +190,16 @@ def test_an_env_file_cannot_move_the_project(given: Given, tmp_path: Path) -> No
 def test_an_env_file_that_is_no_text_is_refused(given: Given, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"PORT=1\n\xff\xfe")
     assert refused(given).startswith(".env is not UTF-8 text")
+
+
+def test_variables_that_set_nothing_are_found_with_what_they_may_mean(given: Given, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("FOLLOWUP_TEST_INBX=me@shop.example\nOTHER=x\nFOLLOWUP_MODE=test\n")
+    settings = given(FOLLOWUP_DATABASE_URL="sqlite:///x", followup_quux="1", PUBLIC_URL="x", PORT="1")
+    assert unknown_variables(settings) == {
+        "FOLLOWUP_DATABASE_URL": "DATABASE_URL",
+        "FOLLOWUP_QUUX": None,
+        "FOLLOWUP_TEST_INBX": "FOLLOWUP_TEST_INBOX",
+    }
 
 
 # -- databases --

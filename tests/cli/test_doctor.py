@@ -139,6 +139,16 @@ def test_a_setting_that_cannot_be_read_is_the_only_finding(folder: Path, doctor:
     assert found["settings"]["says"].startswith("PORT: ")
 
 
+def test_a_variable_that_sets_nothing_is_a_warning(ready: Path, doctor: Any) -> None:
+    found = doctor(FOLLOWUP_TEST_INBX="hush@shop.example")
+    assert found["settings"] == {
+        "result": "warn",
+        "check": "settings",
+        "says": "FOLLOWUP_TEST_INBX is set, and no setting",
+        "do": "did you mean FOLLOWUP_TEST_INBOX?",
+    }
+
+
 def test_live_mode_with_the_published_keys_fails_at_the_settings(folder: Path, doctor: Any) -> None:
     found = doctor(code=1, FOLLOWUP_MODE="live")
     assert "FOLLOWUP_SECRET_KEYS must be set" in found["settings"]["says"]
