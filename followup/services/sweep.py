@@ -24,7 +24,7 @@ from followup.services.deliver import Post, deliver
 from followup.services.hints import Hints
 from followup.services.library import Library
 from followup.services.receive import receive
-from followup.services.room import resting
+from followup.services.room import Standing
 from followup.services.settle import settle
 from followup.services.track import track
 from followup.store import decisions, enrollments, inbound_mail, messages, provider_events
@@ -67,7 +67,11 @@ def lease(
             leased[Work.ADVANCE] = enrollments.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH)
         if Work.DELIVER in kinds:
             leased[Work.DELIVER] = messages.lease_due(
-                conn, now=now, seconds=LEASE_SECONDS, limit=BATCH, except_senders=resting(conn, per_minute)
+                conn,
+                now=now,
+                seconds=LEASE_SECONDS,
+                limit=BATCH,
+                except_senders=Standing.read(conn, per_minute).resting,
             )
     return {kind: ids for kind, ids in leased.items() if ids}
 
