@@ -487,7 +487,7 @@ LEGAL = {
             "doubt": "unknown",
             "prove": "accepted",
         },
-        "held": {"release": "due", "cancel": "cancelled", "doubt": "unknown", "prove": "accepted"},
+        "held": {"release": "due", "skip": "skipped", "cancel": "cancelled", "doubt": "unknown", "prove": "accepted"},
         "claimed": {
             "give back": "due",
             "block": "blocked",
@@ -507,6 +507,7 @@ LEGAL = {
         "unknown": {"accept": "accepted", "prove": "accepted", "resend": "due"},
         "blocked": {
             "unblock": "due",
+            "skip": "skipped",
             "expire": "expired",
             "cancel": "cancelled",
             "doubt": "unknown",
