@@ -86,6 +86,10 @@ TRANSITIONS: Mapping[tuple[MessageState, Action], MessageState] = {
     (MessageState.BLOCKED, Action.PROVE): MessageState.ACCEPTED,
     (MessageState.SENDING, Action.PROVE): MessageState.ACCEPTED,
     (MessageState.UNKNOWN, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.REJECTED, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.SKIPPED, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.EXPIRED, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.CANCELLED, Action.PROVE): MessageState.ACCEPTED,
     (MessageState.DUE, Action.DOUBT): MessageState.UNKNOWN,
     (MessageState.HELD, Action.DOUBT): MessageState.UNKNOWN,
     (MessageState.CLAIMED, Action.DOUBT): MessageState.UNKNOWN,
@@ -96,7 +100,7 @@ TRANSITIONS: Mapping[tuple[MessageState, Action], MessageState] = {
     (MessageState.BLOCKED, Action.SKIP): MessageState.SKIPPED,
     (MessageState.BLOCKED, Action.CANCEL): MessageState.CANCELLED,
 }
-FINAL = frozenset(MessageState) - {state for state, _ in TRANSITIONS}
+FINAL = frozenset(MessageState) - {state for state, action in TRANSITIONS if action is not Action.PROVE}
 MAY_HAVE_LEFT = frozenset(
     {MessageState.CLAIMED, MessageState.SENDING, MessageState.UNKNOWN, MessageState.ACCEPTED}
 )  # what a cap counts

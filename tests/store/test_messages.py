@@ -504,6 +504,10 @@ LEGAL = {
             "doubt": "unknown",
             "prove": "accepted",
         },
+        "rejected": {"prove": "accepted"},
+        "skipped": {"prove": "accepted"},
+        "expired": {"prove": "accepted"},
+        "cancelled": {"prove": "accepted"},
         "unknown": {"accept": "accepted", "prove": "accepted", "resend": "due"},
         "blocked": {
             "unblock": "due",
