@@ -77,8 +77,11 @@ def apply_command(dry_run: bool, first: int | None, as_json: bool) -> None:
     if unblocked:
         output.say(f"{output.plural(unblocked, 'blocked letter')} will be tried again.")
     for name, number in held.items():
-        output.say(f"The first {output.plural(number, 'letter')} of {name} wait until you have read them.")
-        output.hint("followup messages list --state held", "what waits; followup messages release lets it go")
+        first_of = f"The first {number} letters of {name} wait" if number > 1 else f"The first letter of {name} waits"
+        output.say(f"{first_of} until you have read {'them' if number > 1 else 'it'}.")
+    if held:
+        output.hint("followup messages list --state held", "what waits, once it is due")
+        output.hint("followup messages release NUMBER", "let it go")
     if first and not held and not dry_run:
         output.tell("No workflow goes live with this; --first changes nothing.")
 

@@ -34,7 +34,9 @@ def status_command(as_json: bool) -> None:
         if sender := name.partition("sender:")[2]:
             output.tell(f"No letter of {sender} leaves: {why} (followup doctor)")
     for workflow, held in status.first_letters.items():
-        output.tell(f"{output.plural(held, 'first letter')} of {workflow} wait until somebody has read them")
+        if held:
+            output.tell(f"Of {workflow} {output.plural(held, 'first letter')} held until somebody has read them")
+    if any(status.first_letters.values()):
         output.hint("followup messages list --state held", "what they are; followup messages release lets them go")
     if status.waiting_for_us:
         output.hint("followup conversations list", "who waits for us")

@@ -20,9 +20,9 @@ class MessageState(StrEnum):
     UNKNOWN = "unknown"  # the request left (or may have) and no answer came
     BLOCKED = "blocked"  # cannot be rendered, or the sender is misconfigured
     REJECTED = "rejected"  # the provider said never
-    SKIPPED = "skipped"  # a gate said no
+    SKIPPED = "skipped"  # a gate said no, or a person
     EXPIRED = "expired"  # too late
-    CANCELLED = "cancelled"  # the enrollment ended
+    CANCELLED = "cancelled"  # the enrollment ended, or has to
 
 
 class Purpose(StrEnum):
@@ -68,6 +68,7 @@ TRANSITIONS: Mapping[tuple[MessageState, Action], MessageState] = {
     (MessageState.DUE, Action.EXPIRE): MessageState.EXPIRED,
     (MessageState.DUE, Action.CANCEL): MessageState.CANCELLED,
     (MessageState.HELD, Action.RELEASE): MessageState.DUE,
+    (MessageState.HELD, Action.SKIP): MessageState.SKIPPED,
     (MessageState.HELD, Action.CANCEL): MessageState.CANCELLED,
     (MessageState.CLAIMED, Action.GIVE_BACK): MessageState.DUE,
     (MessageState.CLAIMED, Action.BLOCK): MessageState.BLOCKED,
@@ -85,6 +86,10 @@ TRANSITIONS: Mapping[tuple[MessageState, Action], MessageState] = {
     (MessageState.BLOCKED, Action.PROVE): MessageState.ACCEPTED,
     (MessageState.SENDING, Action.PROVE): MessageState.ACCEPTED,
     (MessageState.UNKNOWN, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.REJECTED, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.SKIPPED, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.EXPIRED, Action.PROVE): MessageState.ACCEPTED,
+    (MessageState.CANCELLED, Action.PROVE): MessageState.ACCEPTED,
     (MessageState.DUE, Action.DOUBT): MessageState.UNKNOWN,
     (MessageState.HELD, Action.DOUBT): MessageState.UNKNOWN,
     (MessageState.CLAIMED, Action.DOUBT): MessageState.UNKNOWN,
@@ -92,9 +97,10 @@ TRANSITIONS: Mapping[tuple[MessageState, Action], MessageState] = {
     (MessageState.BLOCKED, Action.DOUBT): MessageState.UNKNOWN,
     (MessageState.BLOCKED, Action.UNBLOCK): MessageState.DUE,
     (MessageState.BLOCKED, Action.EXPIRE): MessageState.EXPIRED,
+    (MessageState.BLOCKED, Action.SKIP): MessageState.SKIPPED,
     (MessageState.BLOCKED, Action.CANCEL): MessageState.CANCELLED,
 }
-FINAL = frozenset(MessageState) - {state for state, _ in TRANSITIONS}
+FINAL = frozenset(MessageState) - {state for state, action in TRANSITIONS if action is not Action.PROVE}
 MAY_HAVE_LEFT = frozenset(
     {MessageState.CLAIMED, MessageState.SENDING, MessageState.UNKNOWN, MessageState.ACCEPTED}
 )  # what a cap counts

@@ -119,10 +119,10 @@ def _first_letters(conn: Connection) -> Iterator[Finding]:
     for workflow, first in workflow_limits.pending(conn).items():
         held = len(messages.held_ids(conn, workflow, FIRST_LETTERS))
         yield Finding(
-            Grade.WARN,
+            Grade.WARN if held else Grade.OK,
             "first letters",
             f"{workflow}: {held:,} wait until a person has read them ({first.approved} of {first.first} let go)",
-            "followup messages list --state held, then followup messages release",
+            "followup messages list --state held, then followup messages release" if held else "",
         )
 
 

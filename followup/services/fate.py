@@ -21,6 +21,7 @@ from followup.store.messages import ListedMessage, StoredMessage
 log = logging.getLogger(__name__)
 
 BATCH = 100
+WITHDRAWN = "a person withdrew it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def cancel(engine: Engine, message_id: int, *, clock: Clock) -> None:
     now = clock.now()
     with writing(engine, "fate.cancel") as conn:
         message = _held(conn, message_id, *CANCELLABLE)
-        messages.move(conn, Action.CANCEL, [{"id": message.id, "due_at": None, "reason": "a person withdrew it"}])
+        messages.move(conn, Action.SKIP, [{"id": message.id, "reason": WITHDRAWN}])
         enrollments.wake(conn, [message.enrollment_id], at=now)
         _note(conn, message, now, "withdrawn")
 

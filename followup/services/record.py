@@ -8,9 +8,8 @@ from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
 from followup.core.events import EventKind
-from followup.core.message import NOT_SENT, UNSETTLED, Action, Outcome
+from followup.core.message import UNSETTLED, Action, Outcome, sources
 from followup.core.replies import Choice, Source
-from followup.services.settle import accepted_event
 from followup.store import conversations, customers, enrollments, events, messages, replies, suppressions
 from followup.store.events import NewEvent
 from followup.store.messages import StoredMessage
@@ -102,16 +101,17 @@ def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, p
         "reason": None,
     }
     if message.past:
-        newer = messages.lock(conn, [message.id], *UNSETTLED)
+        newer = messages.lock(conn, [message.id], *sources(Action.PROVE))
         for one in newer.values():
-            messages.give_up_token(conn, one, now=now)
+            if one.token is not None:
+                messages.give_up_token(conn, one, now=now)
         proven = {**accepted, "token": message.token, "sending_at": message.sending_at}
         moved = messages.move(conn, Action.PROVE, [proven])
         if moved:
             messages.take_up_token(conn, message.token or "")
     else:
         moved = messages.move(conn, Action.ACCEPT, [accepted])
-    if moved or message.state in NOT_SENT:  # one that was stopped later did leave once
+    if moved:
         events.add(conn, [accepted_event(message, message.sending_at)], now=now)
         enrollments.wake(conn, [message.enrollment_id], at=now)
     elif message.past:
@@ -125,6 +125,27 @@ def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, p
             now=now,
             data={"letter": message.letter, "state": message.state.value},
         )
+
+
+def accepted_event(message: StoredMessage, at: datetime) -> NewEvent:
+    """Return the timeline's entry for a letter that the provider took."""
+    return NewEvent(
+        customer_id=message.customer_id,
+        order_id=message.order_id,
+        kind=EventKind.MESSAGE_ACCEPTED.value,
+        occurred_at=at,
+        source="message",
+        external_id=f"{message.id}:{message.token}",
+        data={
+            "workflow": message.workflow,
+            "step": message.step,
+            "round": message.round,
+            "letter": message.letter,
+            "sender": message.sender,
+            "subject": message.subject,
+            "question": message.question,
+        },
+    )
 
 
 def waits_for_us(conn: Connection, message: StoredMessage, bundle: Bundle, now: datetime, *, because: str) -> None:

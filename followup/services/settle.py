@@ -8,13 +8,12 @@ a database that is away for a moment: it is kept and written down when the datab
 import logging
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.events import EventKind
 from followup.core.message import (
     Accepted,
     Action,
@@ -29,9 +28,9 @@ from followup.core.message import (
 from followup.core.schedule import backoff
 from followup.core.sender import settled
 from followup.errors import TemporaryError
+from followup.services import record
 from followup.store import enrollments, events, messages, senders
 from followup.store.engine import writing
-from followup.store.events import NewEvent
 from followup.store.messages import StoredMessage
 
 log = logging.getLogger(__name__)
@@ -92,7 +91,8 @@ def settle(
     """
     Write down what the transport said, by token: an answer to an attempt that is not the row's own is dropped.
 
-    A letter that was given up as unknown meanwhile is accepted all the same when that is the answer.
+    A letter that was given up as unknown meanwhile is accepted all the same when that is the answer, and an attempt
+    that was given up for a newer one is evidence of it.
 
     Args:
         tokens_of: the token that each message id was sent under.
@@ -118,13 +118,26 @@ def settle(
         for action, rows in _settled(answered, moment).items():
             messages.move(conn, action, rows)
         taken = [message for message, answer in answered if isinstance(answer, Accepted)]
-        events.add(conn, [accepted_event(message, moment) for message in taken], now=moment)
+        events.add(conn, [record.accepted_event(message, moment) for message in taken], now=moment)
         done = [message.enrollment_id for message, answer in answered if isinstance(answer, Accepted | Rejected)]
         enrollments.wake(conn, done, at=moment)
+        _take_as_evidence(conn, answers, {message.token for message in taken}, clock.now())
         if heard_now:
             _tell_senders(conn, answered, clock.now())
     for message, answer in answered:
         log.info("message.settled", extra={"message_id": message.id, "answer": type(answer).__name__})
+
+
+def _take_as_evidence(
+    conn: Connection, answers: Mapping[str, Answer], taken: Collection[str | None], now: datetime
+) -> None:
+    """Let the acceptance of an attempt that was given up count as any other evidence of it does."""
+    for token, answer in answers.items():
+        if not isinstance(answer, Accepted) or token in taken:
+            continue
+        message = messages.lock_by_token(conn, token)
+        if message is not None and message.past:
+            record.prove_accepted(conn, message, now, provider_id=answer.provider_id)
 
 
 def _tell_senders(conn: Connection, answered: Iterable[tuple[StoredMessage, Answer]], now: datetime) -> None:
@@ -173,24 +186,3 @@ def _settled(answered: Sequence[tuple[StoredMessage, Answer]], at: datetime) -> 
                 action, more = Action.LOSE, {"reason": answer.reason}
         rows.setdefault(action, []).append(row | more)
     return rows
-
-
-def accepted_event(message: StoredMessage, at: datetime) -> NewEvent:
-    """Return the timeline's entry for a letter that the provider took."""
-    return NewEvent(
-        customer_id=message.customer_id,
-        order_id=message.order_id,
-        kind=EventKind.MESSAGE_ACCEPTED.value,
-        occurred_at=at,
-        source="message",
-        external_id=f"{message.id}:{message.token}",
-        data={
-            "workflow": message.workflow,
-            "step": message.step,
-            "round": message.round,
-            "letter": message.letter,
-            "sender": message.sender,
-            "subject": message.subject,
-            "question": message.question,
-        },
-    )

@@ -487,7 +487,7 @@ LEGAL = {
             "doubt": "unknown",
             "prove": "accepted",
         },
-        "held": {"release": "due", "cancel": "cancelled", "doubt": "unknown", "prove": "accepted"},
+        "held": {"release": "due", "skip": "skipped", "cancel": "cancelled", "doubt": "unknown", "prove": "accepted"},
         "claimed": {
             "give back": "due",
             "block": "blocked",
@@ -504,9 +504,14 @@ LEGAL = {
             "doubt": "unknown",
             "prove": "accepted",
         },
+        "rejected": {"prove": "accepted"},
+        "skipped": {"prove": "accepted"},
+        "expired": {"prove": "accepted"},
+        "cancelled": {"prove": "accepted"},
         "unknown": {"accept": "accepted", "prove": "accepted", "resend": "due"},
         "blocked": {
             "unblock": "due",
+            "skip": "skipped",
             "expire": "expired",
             "cancel": "cancelled",
             "doubt": "unknown",
