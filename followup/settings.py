@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 
+from followup.authoring.diagnostics import did_you_mean
+from followup.core.customer import InvalidAddress, normalize_address
 from followup.errors import ConfigurationError
 
+PREFIX = "FOLLOWUP_"
 DEVELOPMENT_KEY = "development-only-not-a-secret"
 
 Keys = Annotated[tuple[str, ...], NoDecode]  # comma-separated in the environment
@@ -46,7 +49,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="FOLLOWUP_", env_ignore_empty=True, extra="ignore", frozen=True, env_file_encoding="utf-8"
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, env_file_encoding="utf-8"
     )
 
     project: Path = Field(default=Path(), description="the folder with workflows/ and templates/")
@@ -144,6 +147,21 @@ class Settings(BaseSettings):
             raise ValueError("must hold at least one key")
         return value
 
+    @field_validator("test_inbox")
+    @classmethod
+    def _check_inbox(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_address(value, f"{value!r} is not a mail address")
+        return value
+
+    @field_validator("test_allow")
+    @classmethod
+    def _check_allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            address = f"anybody{entry}" if entry.startswith("@") else entry
+            _check_address(address, f"{entry!r} is neither an address nor a domain such as @shop.example")
+        return value
+
     @field_validator("public_url", "sendgrid_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
@@ -203,6 +221,13 @@ class Settings(BaseSettings):
         return self.project / self.outbox
 
 
+def _check_address(address: str, problem: str) -> None:
+    try:
+        normalize_address(address)
+    except InvalidAddress as error:
+        raise ValueError(problem) from error
+
+
 def _plain(secret: SecretStr | tuple[SecretStr, ...]) -> tuple[str, ...]:
     return tuple(s.get_secret_value() for s in (secret if isinstance(secret, tuple) else (secret,)))
 
@@ -210,7 +235,7 @@ def _plain(secret: SecretStr | tuple[SecretStr, ...]) -> tuple[str, ...]:
 def variable(field: str) -> str:
     """Return the environment variable that sets *field*."""
     alias = Settings.model_fields[field].validation_alias
-    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"FOLLOWUP_{field.upper()}"
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{PREFIX}{field.upper()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +292,7 @@ def _masked_url(secret: str) -> str:
 
 
 class _Whereabouts(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="FOLLOWUP_", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
     project: Path = Path()
 
 
@@ -285,6 +310,17 @@ def load(**overrides: Any) -> Settings:
         return Settings(_env_file=env_file if env_file.is_file() else None, **{**overrides, "project": project})
     except (ValidationError, UnicodeDecodeError) as error:
         raise ConfigurationError(_explain(error), hint="followup config lists every setting") from error
+
+
+def unknown_variables(settings: Settings) -> dict[str, str | None]:
+    """Return the ``FOLLOWUP_`` variables that set nothing, in the environment and ``.env``, and what each may mean."""
+    env_file = settings.project / ".env"
+    sources = EnvSettingsSource(Settings), DotEnvSettingsSource(Settings, env_file if env_file.is_file() else None)
+    named = {name.upper() for source in sources for name in source.env_vars}  # their case does not matter
+    known = {variable(field) for field in Settings.model_fields}
+    bare = {name.removeprefix(PREFIX): name for name in known}  # those that platforms name have no prefix
+    unknown = sorted(name for name in named - known if name.startswith(PREFIX))
+    return {name: bare.get(did_you_mean(name.removeprefix(PREFIX), bare) or "") for name in unknown}
 
 
 def _explain(error: ValidationError | UnicodeDecodeError) -> str:

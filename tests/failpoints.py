@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +33,7 @@ class Function:
         return f"{self.file}:{self.name}"
 
 
+@cache
 def sources() -> list[Source]:
     paths = sorted((ROOT / "followup").rglob("*.py"))
     return [(path.relative_to(ROOT), ast.parse(path.read_text())) for path in paths]
@@ -79,10 +81,18 @@ def _literal(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-COMMITS = tuple(sorted(call.name for call in commits() if call.name))
-NETWORK = tuple(sorted({name for function in functions() for name in function.failpoints}))
+@cache
+def committed() -> tuple[str, ...]:
+    """Return the names of all transactions."""
+    return tuple(sorted(call.name for call in commits() if call.name))
+
+
+@cache
+def networked() -> tuple[str, ...]:
+    """Return the failpoints around network calls."""
+    return tuple(sorted({name for function in functions() for name in function.failpoints}))
 
 
 def names() -> list[str]:
     """Return every failpoint: before and after each commit, and around each network call."""
-    return [*(f"{name}{side}" for name in COMMITS for side in ("", "+")), *NETWORK]
+    return [*(f"{name}{side}" for name in committed() for side in ("", "+")), *networked()]

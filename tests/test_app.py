@@ -66,8 +66,8 @@ def test_only_live_mode_reaches_strangers(sendgrid: LocalSendGrid, tmp_path: Pat
 
 
 def test_an_inbox_that_is_no_address_stops_everything(sendgrid: LocalSendGrid, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="'us' is not an address"):
-        _ = an_app(sendgrid, tmp_path, test_inbox="us").transport
+    with pytest.raises(ValueError, match="'us' is not a mail address"):
+        an_app(sendgrid, tmp_path, test_inbox="us")
 
 
 def test_live_mode_is_refused_with_the_published_keys(tmp_path: Path) -> None:

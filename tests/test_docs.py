@@ -47,6 +47,12 @@ def test_commands_in_the_pages_exist_with_their_options(page: Path) -> None:
         assert set(re.findall(r"--[a-z-]+", rest)) <= known, f"{page.name}: followup {words}{rest}"
 
 
+def test_nothing_promises_that_one_tap_is_an_answer() -> None:
+    demo = [ROOT / "followup/demo/acts.yaml", *sorted((ROOT / "templates").glob("*.md"))]
+    promise = re.compile(r"\b(one|a single)[ -](tap|click)", re.IGNORECASE)
+    assert [(page.name, said.group()) for page in [*PAGES, *demo] for said in promise.finditer(page.read_text())] == []
+
+
 def test_every_command_of_the_table_can_be_loaded() -> None:
     context = click.Context(followup)
     for name in COMMANDS:

@@ -15,7 +15,7 @@ from followup.store import audit
 from followup.store.engine import reading, writing
 from followup.store.schema import audit as audit_table
 from followup.store.schema import metadata
-from tests.failpoints import COMMITS, NETWORK, Function, commits, functions, names
+from tests.failpoints import Function, commits, committed, functions, names, networked
 
 FOLDER = Path(__file__).parent.parent / "followup"
 # The library's calls that put bytes on the network; what is built upon them stands on their failpoints.
@@ -68,8 +68,8 @@ def talks(function: Function) -> bool:
 def test_the_walk_sees_the_calls_it_is_about() -> None:
     seen = {call.rpartition(".")[2] for function in functions() for call in function.calls}
     assert set(CALLS) <= seen
-    assert {"http.request", "http.answer", "smtp.end", "queue.send"} <= set(NETWORK)
-    assert {"deliver.claim", "deliver.begin", "settle"} <= set(COMMITS)
+    assert {"http.request", "http.answer", "smtp.end", "queue.send"} <= set(networked())
+    assert {"deliver.claim", "deliver.begin", "settle"} <= set(committed())
     assert {"settle", "settle+", "http.request"} <= set(names())
 
 
@@ -79,9 +79,7 @@ def test_the_walk_would_see_a_commit_without_a_name() -> None:
     assert call.name is None
 
 
-@pytest.mark.parametrize(
-    "spec", ["settle", "a:0:kill", "a:1:explode", "a:1:sleep", ":1:kill", "a b:1:kill"]
-)
+@pytest.mark.parametrize("spec", ["settle", "a:0:kill", "a:1:explode", "a:1:sleep", ":1:kill", "a b:1:kill"])
 def test_what_cannot_be_a_failpoint_is_refused(spec: str) -> None:
     with pytest.raises(ConfigurationError, match="FOLLOWUP_FAILPOINT"):
         failpoints.arm(spec)

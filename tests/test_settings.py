@@ -4,7 +4,17 @@ from pathlib import Path
 import pytest
 
 from followup.errors import ConfigurationError
-from followup.settings import DEVELOPMENT_KEY, LogFormat, Mode, Settings, TransportKind, described, load, variable
+from followup.settings import (
+    DEVELOPMENT_KEY,
+    LogFormat,
+    Mode,
+    Settings,
+    TransportKind,
+    described,
+    load,
+    unknown_variables,
+    variable,
+)
 
 VARIABLES = {
     "project": "FOLLOWUP_PROJECT",
@@ -139,6 +149,17 @@ def test_a_variable_that_platforms_name_takes_no_prefix(given: Given) -> None:
     assert given(FOLLOWUP_PORT="1", FOLLOWUP_DATABASE_URL="sqlite:///x").port == 8000
 
 
+@pytest.mark.parametrize("entry", ["foo", "@shop.example", "a@b@c", "me@shop.example,you@shop.example"])
+def test_an_inbox_that_is_no_address_is_refused_at_start(given: Given, entry: str) -> None:
+    assert refused(given, FOLLOWUP_TEST_INBOX=entry) == f"FOLLOWUP_TEST_INBOX: {entry!r} is not a mail address"
+
+
+@pytest.mark.parametrize("entry", ["foo", "@", "shop.example", "@shop", "you@"])
+def test_nobody_is_let_in_by_what_is_no_address(given: Given, entry: str) -> None:
+    said = refused(given, FOLLOWUP_TEST_ALLOW=f"me@shop.example,{entry}")
+    assert said == f"FOLLOWUP_TEST_ALLOW: {entry!r} is neither an address nor a domain such as @shop.example"
+
+
 # -- where they come from --
 
 
@@ -172,6 +193,16 @@ def test_an_env_file_cannot_move_the_project(given: Given, tmp_path: Path) -> No
 def test_an_env_file_that_is_no_text_is_refused(given: Given, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"PORT=1\n\xff\xfe")
     assert refused(given).startswith(".env is not UTF-8 text")
+
+
+def test_variables_that_set_nothing_are_found_with_what_they_may_mean(given: Given, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("FOLLOWUP_TEST_INBX=me@shop.example\nOTHER=x\nFOLLOWUP_MODE=test\n")
+    settings = given(FOLLOWUP_DATABASE_URL="sqlite:///x", followup_quux="1", PUBLIC_URL="x", PORT="1")
+    assert unknown_variables(settings) == {
+        "FOLLOWUP_DATABASE_URL": "DATABASE_URL",
+        "FOLLOWUP_QUUX": None,
+        "FOLLOWUP_TEST_INBX": "FOLLOWUP_TEST_INBOX",
+    }
 
 
 # -- databases --

@@ -6,7 +6,7 @@ An acts file is a YAML list; whoever is not in it stays silent::
     - order: T-1001              # whose letter
       letter: arrived-ok         # which one
       after: 5 hours             # from when the provider took it
-      answers: all-good          # one click; or
+      answers: all-good          # tapped and confirmed; or
       replies: t-1001.eml        # a mail, relative to this file; or
       closes: true               # one of us has answered, and closes the conversation
 """

@@ -3,10 +3,13 @@
 import secrets
 from pathlib import Path
 
+from followup.authoring.diagnostics import Report
+from followup.authoring.people import SHOP, read_shop
+from followup.core.people import Shop
 from followup.errors import UsageError
 
 PACKAGE = Path(__file__).resolve().parent.parent
-DEMO = PACKAGE / "demo"  # orders and customers of the demo
+DEMO = PACKAGE / "demo"  # orders and customers of the demo, and the sample shop as it was
 FOLDERS = ("workflows", "templates")
 
 ENV = """\
@@ -21,9 +24,12 @@ FOLLOWUP_SUPPRESSION_KEY={suppression_key}
 GITIGNORE = """\
 .env
 outbox/
+rehearsal/
+*.eml
 *.db
 *.db-*
 *.csv
+*.pem
 """
 
 PROCFILE = """\
@@ -66,6 +72,13 @@ def shop_folder(name: str) -> Path:
     """Return where the shop's *name* (workflows or templates) lies: in the wheel, or in a checkout."""
     packaged = PACKAGE / "starter" / name
     return packaged if packaged.is_dir() else PACKAGE.parent / name
+
+
+def sample_shop() -> Shop:
+    """Return the shop that comes with followup, whatever a fork has made of ``workflows/shop.yaml``."""
+    shop = read_shop((DEMO / "shop.yaml").read_text(encoding="utf-8"), Report(SHOP))
+    assert shop is not None, "a test reads it"
+    return shop
 
 
 def make_project(folder: Path) -> list[Path]:

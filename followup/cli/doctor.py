@@ -50,6 +50,7 @@ def _examined() -> Iterator["Finding"]:
     """Yield what each check finds, as it is found."""
     from followup.errors import ConfigurationError
     from followup.services import checkup
+    from followup.settings import unknown_variables
 
     try:
         app = make_app()
@@ -60,6 +61,9 @@ def _examined() -> Iterator["Finding"]:
     env_file = settings.project / ".env"
     read_from = f"the environment and {env_file}" if env_file.is_file() else "the environment"
     yield checkup.Finding(checkup.Grade.OK, "settings", f"read from {read_from}")
+    for name, meant in unknown_variables(settings).items():
+        remedy = f"did you mean {meant}?" if meant else "followup config lists every setting"
+        yield checkup.Finding(checkup.Grade.WARN, "settings", f"{name} is set, and no setting", remedy)
     database = _database(app)
     yield database
     there = database.grade is not checkup.Grade.FAIL

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from followup.cli import output, story
-from followup.cli.shared import FILE, ORDERS_FILE, Moment, json_option, make_app, tell_mode
+from followup.cli.shared import FILE, ORDERS_FILE, Moment, json_option, look_up, make_app, tell_mode
 from followup.clock import SystemClock
 from followup.errors import UsageError
 
@@ -177,7 +177,7 @@ def _demo(folder: Path, *, as_json: bool, kept: bool) -> None:
         "enrolled": sum(status.enrollments.values()),
         "sent": status.messages.get("accepted", 0),
         "replies": sum(status.replies.values()),
-        "answers": report.count_answers(app.engine),
+        "answers": status.answers,
         "waiting_for_us": status.waiting_for_us,
     }
     if as_json:
@@ -189,15 +189,13 @@ def _demo(folder: Path, *, as_json: bool, kept: bool) -> None:
 
 
 def _tell_stories(app: "App", purchases: "Sequence[Purchase]", replayed: "Replayed") -> None:
-    from followup.services import report
-
     assert replayed.began_at is not None
     assert replayed.ended_at is not None
     days = (replayed.ended_at - replayed.began_at).days
     output.say(f"{days} days of a small shop, as its customers' records tell them:")
     for email in dict.fromkeys(purchase.customer.email for purchase in purchases):
         output.say("")
-        story.tell(report.record(app.engine, email, library=app.library, now=app.clock.now()))
+        story.tell(look_up(app, email))
     output.say("")
 
 

@@ -64,13 +64,15 @@ def _phase(run: "Run") -> str:
 
 
 def _letter(message: "StoredMessage", decisions: "list[Decided]") -> Iterator[tuple[datetime, str]]:
-    """Yield when a letter left or will; what stopped one is among the decisions."""
+    """Yield when a letter left, began to leave, or will; what stopped one is among the decisions."""
     about = "reminder" if message.round else "letter"
     if message.accepted_at is not None:
         yield message.accepted_at, f"{about} {message.letter}: {message.state.value}"
-    elif message.due_at is not None and not any(one.verdict == message.state for one in decisions):
+        return
+    at = message.sending_at or message.due_at  # a letter that is due again has no time of sending any more
+    if at is not None and not any(one.verdict == message.state for one in decisions):
         why = f", {message.reason}" if message.reason and message.state is not MessageState.DUE else ""
-        yield message.due_at, f"{about} {message.letter}: {message.state.value}{why}"
+        yield at, f"{about} {message.letter}: {message.state.value}{why}"
 
 
 def _decision(decided: "Decided", calendar: "Calendar") -> str:
@@ -124,6 +126,7 @@ def as_document(why: "Why") -> Mapping[str, object]:
                         "letter": message.letter,
                         "state": message.state.value,
                         "due_at": message.due_at,
+                        "sending_at": message.sending_at,
                         "accepted_at": message.accepted_at,
                         "reason": message.reason,
                     }

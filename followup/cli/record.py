@@ -1,12 +1,18 @@
 """Reading the record: ``status``, ``customers``, ``replies``, ``conversations``, ``why``."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from followup.cli import output, reasons, story
-from followup.cli.shared import json_option, make_app
-from followup.core.replies import MailKind
+from followup.cli.shared import json_option, look_up, make_app
+from followup.core.replies import MailKind, Source
+
+if TYPE_CHECKING:
+    from followup.store.replies import ListedReply
+
+KINDS = [*(kind.value for kind in MailKind), Source.CLICK.value]
 
 
 @click.command("status")
@@ -48,10 +54,7 @@ def customers_command() -> None:
 @json_option
 def show_customer(email: str, as_json: bool) -> None:
     """Print a customer's story: all that happened, in their local time."""
-    from followup.services import report
-
-    app = make_app()
-    record = report.record(app.engine, email, library=app.library, now=app.clock.now())
+    record = look_up(make_app(), email)
     if as_json:
         output.document(story.as_document(record))
         return
@@ -60,15 +63,19 @@ def show_customer(email: str, as_json: bool) -> None:
 
 @click.group("replies")
 def replies_command() -> None:
-    """Show what customers wrote."""
+    """Show what customers wrote and answered."""
 
 
 @replies_command.command("list")
-@click.option("--kind", type=click.Choice([kind.value for kind in MailKind]), help="Only mail of this kind.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only this kind of mail, or answers by click.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
 def list_replies(kind: str | None, limit: int, as_json: bool) -> None:
-    """List replies, the newest first."""
+    """
+    List mails and answers by click, the newest first.
+
+    A comment that was typed on the answer page stands behind its answer.
+    """
     from followup import calendars
     from followup.services import report
 
@@ -86,11 +93,19 @@ def list_replies(kind: str | None, limit: int, as_json: bool) -> None:
             one.email or "–",
             one.kind,
             one.workflow or "–",
-            output.quoted(one.text or one.subject or "", most=200),
+            _words(one),
         )
         for one in listed
     ]
     output.table(("received", "customer", "kind", "workflow", "words"), rows)
+
+
+def _words(reply: "ListedReply") -> str:
+    """Return what a customer said: the words of a mail, or the answer that was clicked and its comment."""
+    if reply.kind != Source.CLICK:
+        means = f"  (= {reply.answer})" if reply.answer else ""
+        return output.quoted(reply.text or reply.subject or "", most=200) + means
+    return f"{reply.label} ({reply.answer})" + (f" {output.quoted(reply.text, most=200)}" if reply.text else "")
 
 
 @click.group("conversations")

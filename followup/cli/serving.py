@@ -42,12 +42,16 @@ def stop_on_signals(*stop: Callable[[], object]) -> None:
     threading.Thread(target=listen, name="signals", daemon=True).start()
 
 
-def say_hello(app: "App", *more: str) -> None:
+def say_hello(app: "App") -> None:
     """Tell a person in which mode this process works; elsewhere the log says it, and nothing but the log is wanted."""
     if output.talks_to_people():
         tell_mode(app)
-        for line in more:
-            output.tell(line)
+
+
+def say_where(port: int) -> None:
+    """Tell a person where the pages are, now that they are."""
+    if output.talks_to_people():
+        output.tell(f"listening on http://localhost:{port}")
 
 
 def _watch(app: "App", stopping: threading.Event) -> None:
@@ -77,9 +81,9 @@ def web_command(port: int | None) -> None:
     stop_on_signals(stopping.set)
     hints = sending_only(app.settings) if app.settings.redis_url else NoHints()
     port = app.settings.port if port is None else port
-    say_hello(app, f"listening on port {port}")
+    say_hello(app)
     threading.Thread(target=_watch, args=(app, stopping), name="watch", daemon=True).start()
-    serve(make_site(app, hints), port=port, stopping=stopping, about=app.about)
+    serve(make_site(app, hints), port=port, stopping=stopping, ready=say_where, about=app.about)
 
 
 @click.command("run")
@@ -105,12 +109,12 @@ def run_command(port: int | None) -> None:
 
     stop_on_signals(stop)
     port = app.settings.port if port is None else port
-    say_hello(app, f"listening on port {port}")
+    say_hello(app)
     with ThreadPoolExecutor(1, thread_name_prefix="worker") as beside:
         working = beside.submit(worker.run)
         working.add_done_callback(lambda _: stop())
         try:
-            serve(make_site(app, worker.hints), port=port, stopping=stopping, about=app.about)
+            serve(make_site(app, worker.hints), port=port, stopping=stopping, ready=say_where, about=app.about)
         finally:
             stop()
         working.result()

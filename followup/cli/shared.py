@@ -13,6 +13,7 @@ from followup.cli import output
 if TYPE_CHECKING:
     from followup.app import App
     from followup.clock import Clock
+    from followup.services.report import Record
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,6 +77,14 @@ def tell_mode(app: "App") -> None:
     """
     app.post()
     output.tell(app.whereto)
+
+
+def look_up(app: "App", email: str) -> "Record":
+    """Return everything about the customer with this address."""
+    from followup.services import report
+
+    key = app.settings.suppression_key.get_secret_value()
+    return report.record(app.engine, email, library=app.library, suppression_key=key, now=app.clock.now())
 
 
 def json_option(command: F) -> F:

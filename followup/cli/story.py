@@ -44,6 +44,8 @@ def tell(record: "Record") -> None:
     output.entry("  ", " · ".join(facts))
     if record.waiting_since is not None:
         output.say(f"  waits for an answer from us since {output.local(record.waiting_since, zone)}")
+    if record.suppressed is not None:
+        output.say(f"  {'gets' if record.suppressed == 'bounced' else 'wants'} no mail: {record.suppressed}")
     output.say()
     told = [(event.occurred_at, *_told(event, record)) for event in record.timeline]
     told += [(opened.at, *_seen(opened)) for opened in record.opened if opened.clicked or opened.is_scan]
@@ -116,6 +118,7 @@ def as_document(record: "Record") -> dict[str, object]:
         "consent_basis": customer.consent_basis.value,
         "orders": customer.order_count,
         "waiting_since": record.waiting_since,
+        "suppressed": record.suppressed,
         "timeline": [
             {
                 "at": event.occurred_at,
@@ -141,4 +144,5 @@ def tell_status(status: "Status") -> None:
         counts = getattr(status, name)
         words = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
         output.entry(f"{name:<12} ", words or "none")
+    output.say(f"answers      {status.answers:,}")
     output.say(f"waiting      {output.plural(status.waiting_for_us, 'customer')} for an answer from us")

@@ -90,7 +90,7 @@ def settled(sender: Sender, answers: Iterable[tuple[int, Answer]], now: datetime
                 sender = replace(sender, paused=sender.paused or reason)
             case RetrySafe(not_before, reason, Cause.LIMITED):
                 until = now + (not_before - business_now)
-                if not sender.is_closed(until):
+                if message_id == sender.probe or not sender.is_closed(until):
                     sender = replace(sender, closed_until=until, because=reason, probe=None, trips=0, failures=0)
             case RetrySafe(_, reason, Cause.FAILED) if message_id == sender.probe:
                 sender = _tripped(sender, now, reason)

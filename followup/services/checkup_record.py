@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle, BundleError, load
+from followup.authoring.starter import sample_shop
 from followup.core.gates import FIRST_LETTERS
 from followup.core.message import HaltScope
 from followup.services import quarantine
@@ -60,7 +61,12 @@ def record_findings(conn: Connection, setup: Setup, *, library: Library, now: da
     yield _sweep(setup, signs.ages(conn).get(signs.SWEEP))
     yield from _letters(conn)
     yield from _aside(conn, now)
-    yield from _people(setup, library.find_newest(conn))
+    if setup.live:
+        yield from _rehearsed(conn)
+    bundle = library.find_newest(conn)
+    if bundle is not None:
+        yield from _people(setup, bundle)
+        yield from _shop(setup, bundle)
 
 
 def _sweep(setup: Setup, age: timedelta | None) -> Finding:
@@ -157,9 +163,35 @@ def _aside(conn: Connection, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _people(setup: Setup, bundle: Bundle | None) -> Iterator[Finding]:
-    if bundle is None:
-        return
+def _rehearsed(conn: Connection) -> Iterator[Finding]:
+    """Check for letters that stand on customers' records as sent, and that no customer got."""
+    if number := pulse.count_kept_from_customers(conn):
+        yield Finding(
+            Grade.WARN,
+            "test letters",
+            f"{number:,} of test mode went to you, and stand on customers' records as sent to them",
+            "unless customers have had letters from this database, begin with an empty one: docs/deploy.md, step 5",
+        )
+
+
+def _shop(setup: Setup, bundle: Bundle) -> Iterator[Finding]:
+    sample = sample_shop()
+    pairs = {
+        "name": (bundle.shop.name, sample.name),
+        "postal address": (bundle.shop.postal_address, sample.postal_address),
+    }
+    left = [what for what, (ours, theirs) in pairs.items() if _plain(ours) == _plain(theirs)]
+    if left:
+        text = f"shop.yaml still has the {' and the '.join(left)} of the sample shop, and every letter carries them"
+        remedy = "write those of your shop into workflows/shop.yaml, then followup apply"
+        yield Finding(setup.at_least(Grade.FAIL), "shop", text, remedy)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _people(setup: Setup, bundle: Bundle) -> Iterator[Finding]:
     domains = sorted({person.email.rpartition("@")[2].lower() for person in bundle.people.values()})
     for domain in domains:
         if is_reserved(domain):

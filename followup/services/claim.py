@@ -17,7 +17,7 @@ from followup.core.workflow import Workflow
 from followup.services import facts
 from followup.services.facts import Known
 from followup.services.library import Library
-from followup.services.room import Room
+from followup.services.room import Room, Standing
 from followup.store import (
     conversations,
     customers,
@@ -87,7 +87,10 @@ def claim(
     Args:
         per_minute: how many letters each sender may send; None: as many as there are.
     """
-    wanted = _one_each(messages.due_beside(conn, ids, now=now))[:limit]
+    # a letter whose sender has no room is passed over, or it would stand before the customer's others for ever
+    standing = Standing.read(conn, per_minute)
+    due = messages.due_beside(conn, ids, now=now, except_senders=standing.resting)
+    wanted = _one_each(due)[:limit]
     free_customers = customers.lock_free(conn, {message.customer_id for message in wanted})
     wanted = [message for message in wanted if message.customer_id in free_customers]
     held = {one.id: one for one in enrollments.lock_free(conn, {message.enrollment_id for message in wanted})}
@@ -97,7 +100,7 @@ def claim(
     known = facts.read(conn, list(held.values()), library=library, now=now)
     candidates = _candidates(conn, wanted, known, bundle=bundle, suppression_key=suppression_key, now=now)
     today = _left_today(conn, wanted, known, now)
-    room = Room.of(conn, {message.id: _signer(bundle, message, known) for message in wanted}, per_minute)
+    room = Room.of(conn, {message.id: _signer(bundle, message, known) for message in wanted}, standing)
     stopped: list[tuple[StoredMessage, Verdict]] = []
     passed: list[StoredMessage] = []
     for message in wanted:

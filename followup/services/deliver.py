@@ -39,6 +39,18 @@ LOOK_SECONDS = 1.0  # between two looks whether everything was halted
 NO_LATER = 22  # seconds before a lease ends at which no request begins: a transport's deadline of 12, and 10 to settle
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """
+    How long a claim lasts, and how much of it has to be left when a request begins, in seconds of real time.
+
+    A lease is longer than a transport may take for a wave; what has to be left is its deadline, and 10 to settle.
+    """
+
+    lease_seconds: int = LEASE_SECONDS
+    no_later_seconds: int = NO_LATER
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
     """What delivering takes besides the database: the way out, and what makes mail ours."""
@@ -47,6 +59,7 @@ class Post:
     identity: MailIdentity
     suppression_key: str
     per_minute: int | None = None  # letters of one sender; None: as many as there are
+    pace: Pace = Pace()
 
 
 def deliver(
@@ -77,7 +90,7 @@ def deliver(
                 suppression_key=post.suppression_key,
                 now=clock.now(),
                 limit=WAVE,
-                lease_seconds=LEASE_SECONDS,
+                lease_seconds=post.pace.lease_seconds,
                 per_minute=post.per_minute,
             )
             if not wave.handled:  # somebody else has them; what they leave over is due for the next sweep
@@ -97,7 +110,7 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Cal
     if not wave.claimed:
         return
     written, broken = _write(wave.claimed, wave.bundle, post.identity, clock.now())
-    by, enough = time.monotonic() + LEASE_SECONDS, stopping()
+    by, enough = time.monotonic() + post.pace.lease_seconds, stopping()
     ids = {one.mail.token: one.claimed.message.id for one in written}
     settling = Settling(engine, ids, clock=clock, by=by)
     try:
@@ -107,7 +120,7 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Cal
                 messages.move(conn, Action.GIVE_BACK, [{"id": message_id} for message_id in ours])
                 return
             ready = [one for one in written if one.claimed.message.id in ours]
-            _begin(conn, ready, transport=post.transport.name, now=clock.now())
+            _begin(conn, ready, post=post, now=clock.now())
             blocked = [{"id": one.message.id, "reason": why} for one, why in broken if one.message.id in ours]
             # what was applied meanwhile may have mended it, and will not look at it again
             outdated = bundles.newest_hash(conn) != wave.bundle.hash
@@ -118,7 +131,7 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Cal
         raise
     for row in blocked:
         log.error("message.blocked", extra={"message_id": row["id"], "reason": row["reason"]})
-    may_begin = _Brake(engine, stopping, until=by - NO_LATER)
+    may_begin = _Brake(engine, stopping, until=by - post.pace.no_later_seconds)
     for answered in post.transport.send([one.mail for one in ready], may_begin=may_begin):
         settling.add({mail.token: answer for mail, answer in answered})
     settling.finish()
@@ -168,7 +181,7 @@ def _still_ours(conn: Connection, claimed: Sequence[Claimed]) -> set[int]:
     return {key for key, message in held.items() if message.attempts == attempts[key]}
 
 
-def _begin(conn: Connection, ready: Sequence[Written], *, transport: str, now: datetime) -> None:
+def _begin(conn: Connection, ready: Sequence[Written], *, post: Post, now: datetime) -> None:
     """Write down token and payload of letters that are about to leave."""
     rows = [
         {
@@ -176,7 +189,7 @@ def _begin(conn: Connection, ready: Sequence[Written], *, transport: str, now: d
             "token": one.mail.token,
             "sending_at": now,
             "payload": one.mail.to_json(),
-            "transport": transport,
+            "transport": post.transport.name,
             "subject": one.mail.subject,
             "question": one.rendered.question,
             "choices": [asdict(choice) for choice in one.choices],
@@ -186,4 +199,4 @@ def _begin(conn: Connection, ready: Sequence[Written], *, transport: str, now: d
         }
         for one in ready
     ]
-    messages.move(conn, Action.BEGIN, rows, lease_seconds=LEASE_SECONDS)
+    messages.move(conn, Action.BEGIN, rows, lease_seconds=post.pace.lease_seconds)

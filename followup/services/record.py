@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
 from followup.core.events import EventKind
-from followup.core.message import UNSETTLED, Action, Outcome
+from followup.core.message import NOT_SENT, UNSETTLED, Action, Outcome
 from followup.core.replies import Choice, Source
 from followup.services.settle import accepted_event
 from followup.store import conversations, customers, enrollments, events, messages, replies, suppressions
@@ -111,7 +111,7 @@ def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, p
             messages.take_up_token(conn, message.token or "")
     else:
         moved = messages.move(conn, Action.ACCEPT, [accepted])
-    if moved:
+    if moved or message.state in NOT_SENT:  # one that was stopped later did leave once
         events.add(conn, [accepted_event(message, message.sending_at)], now=now)
         enrollments.wake(conn, [message.enrollment_id], at=now)
     elif message.past:

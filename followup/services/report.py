@@ -29,6 +29,7 @@ from followup.store import (
     orders,
     replies,
     senders,
+    suppressions,
     visits,
     workflow_limits,
 )
@@ -44,7 +45,9 @@ from followup.store.replies import ListedReply
 @dataclass(frozen=True, slots=True)
 class Status:
     """
-    The numbers, by state; ``waiting_for_us`` counts customers who wait for an answer.
+    The numbers, by state; ``replies`` are mails, by kind, and ``answers`` letters that have one, by mail or click.
+
+    ``waiting_for_us`` counts customers who wait for an answer.
 
     ``halted`` has the reason for each thing that stands still: ``all`` letters, or a sender, by ``sender:`` and its
     key. ``first_letters`` has how many letters of a workflow are held until a person has read them.
@@ -55,6 +58,7 @@ class Status:
     enrollments: Mapping[str, int]
     messages: Mapping[str, int]
     replies: Mapping[str, int]
+    answers: int
     waiting_for_us: int
     halted: Mapping[str, str]
     first_letters: Mapping[str, int]
@@ -69,6 +73,7 @@ def status(engine: Engine) -> Status:
             enrollments.count_by_state(conn),
             messages.count_by_state(conn),
             replies.count_by_kind(conn),
+            replies.count_answers(conn),
             conversations.count_waiting(conn),
             _standing_still(conn),
             {name: len(messages.held_ids(conn, name, FIRST_LETTERS)) for name in workflow_limits.pending(conn)},
@@ -112,7 +117,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One customer's record; the calendar is where they live in time."""
+    """
+    One customer's record; the calendar is where they live in time.
+
+    ``suppressed`` is why no letter goes to their address at all; None: letters do.
+    """
 
     customer: Customer
     calendar: Calendar
@@ -120,9 +129,10 @@ class Record:
     orders: Mapping[int, Order]
     waiting_since: datetime | None
     opened: list[Opened]
+    suppressed: str | None
 
 
-def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Record:
+def record(engine: Engine, email: str, *, library: Library, suppression_key: str, now: datetime) -> Record:
     """
     Return everything about the customer with this address.
 
@@ -140,7 +150,9 @@ def record(engine: Engine, email: str, *, library: Library, now: datetime) -> Re
         calendar = calendar_for(customer, None, library.find_newest(conn))
         visited = visits.unanswered_by(conn, customer_id)
         opened = [Opened(question, burst) for question, seen in visited for burst in bursts(seen)]
-        return Record(customer, calendar, happened, bought, waiting, opened)
+        hash_ = suppressions.address_hash(address, suppression_key)
+        suppressed = suppressions.reasons(conn, [hash_], []).get((hash_, suppressions.ALL))
+        return Record(customer, calendar, happened, bought, waiting, opened, suppressed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +219,9 @@ def workflows(engine: Engine, *, library: Library) -> list[ListedWorkflow]:
 
 
 def replies_of(engine: Engine, *, kind: str | None, limit: int) -> list[ListedReply]:
-    """Return the newest replies first."""
+    """Return the newest mails and answers by click first."""
     with reading(engine) as conn:
-        return list(replies.listed(conn, kind=kind, limit=limit))
+        return replies.listed(conn, kind=kind, limit=limit)
 
 
 def waiting(engine: Engine, *, limit: int) -> list[Waiting]:
@@ -235,9 +247,3 @@ def count_unmatched(engine: Engine) -> int:
     with reading(engine) as conn:
         counts = inbound_mail.count_by_state(conn)
     return counts.get(InboundState.UNMATCHED, 0) + counts.get(InboundState.FAILED, 0)
-
-
-def count_answers(engine: Engine) -> int:
-    """Return how many questions have a confirmed answer."""
-    with reading(engine) as conn:
-        return replies.count_answers(conn)

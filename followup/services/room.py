@@ -1,6 +1,7 @@
 """How many letters of each sender may leave now: what a claim takes from, and what it writes down afterwards."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -8,6 +9,24 @@ from sqlalchemy import Connection
 from followup.core.sender import MANY, Sender, allowance, begun
 from followup.store import messages, senders
 from followup.store.messages import StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How every sender stands that something was ever noted of, at one moment of the database's clock."""
+
+    known: Mapping[str, Sender]
+    now: datetime
+    per_minute: int | None
+
+    @classmethod
+    def read(cls, conn: Connection, per_minute: int | None) -> "Standing":
+        return cls(*senders.all_of(conn), per_minute)
+
+    @property
+    def resting(self) -> list[str]:
+        """Return the senders that may send no letter now."""
+        return [key for key, one in self.known.items() if not allowance(one, self.now, self.per_minute)]
 
 
 class Room:
@@ -24,14 +43,14 @@ class Room:
         self._taken: dict[str, list[int]] = {}
 
     @classmethod
-    def of(cls, conn: Connection, signers: Mapping[int, str], per_minute: int | None) -> "Room":
+    def of(cls, conn: Connection, signers: Mapping[int, str], standing: Standing) -> "Room":
         """Return the room of the senders of messages (by id), and hold the rows of those that need it."""
-        known, now = senders.all_of(conn)
+        known, per_minute = standing.known, standing.per_minute
         keys = set(signers.values())
         if per_minute is None:
             keys = {key for key in keys if key in known and not known[key].is_plain}
         if not keys:
-            return cls(signers, {}, now, per_minute)
+            return cls(signers, {}, standing.now, per_minute)
         held, now = senders.lock(conn, keys)
         return cls(signers, held, now, per_minute)
 

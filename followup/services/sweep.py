@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
 from followup.core.message import Accepted, Action, Answer, Cause, MessageState, RetrySafe, Unknown
-from followup.core.sender import allowance
 from followup.mail.message import OutgoingMail
 from followup.mail.transport import Transport
 from followup.services.advance import advance
@@ -25,9 +24,10 @@ from followup.services.deliver import Post, deliver
 from followup.services.hints import Hints
 from followup.services.library import Library
 from followup.services.receive import receive
+from followup.services.room import Standing
 from followup.services.settle import settle
 from followup.services.track import track
-from followup.store import decisions, enrollments, inbound_mail, messages, provider_events, senders
+from followup.store import decisions, enrollments, inbound_mail, messages, provider_events
 from followup.store.engine import writing
 from followup.store.messages import StoredMessage
 
@@ -66,10 +66,12 @@ def lease(
         if Work.ADVANCE in kinds:
             leased[Work.ADVANCE] = enrollments.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH)
         if Work.DELIVER in kinds:
-            standing, real_now = senders.all_of(conn)
-            resting = [key for key, one in standing.items() if not allowance(one, real_now, per_minute)]
             leased[Work.DELIVER] = messages.lease_due(
-                conn, now=now, seconds=LEASE_SECONDS, limit=BATCH, except_senders=resting
+                conn,
+                now=now,
+                seconds=LEASE_SECONDS,
+                limit=BATCH,
+                except_senders=Standing.read(conn, per_minute).resting,
             )
     return {kind: ids for kind, ids in leased.items() if ids}
 

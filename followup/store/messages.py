@@ -138,13 +138,16 @@ def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
     return leasing(messages, due_, seconds)
 
 
-def due_beside(conn: Connection, ids: Collection[int], *, now: datetime) -> list[StoredMessage]:
+def due_beside(
+    conn: Connection, ids: Collection[int], *, now: datetime, except_senders: Collection[str] = ()
+) -> list[StoredMessage]:
     """
     Return what is due at *now* to the customers of those of *ids* that still are: highest priority first, then oldest.
 
     However the ids of one customer were spread over workers, each of them sees what goes first.
     """
-    is_due = (messages.c.state == MessageState.DUE.value) & (messages.c.due_at <= now)
+    may_send = messages.c.sender.not_in(list(except_senders))
+    is_due = (messages.c.state == MessageState.DUE.value) & (messages.c.due_at <= now) & may_send
     whose = select(messages.c.customer_id).where(messages.c.id.in_(list(ids)), is_due)
     wanted = select(messages).where(messages.c.customer_id.in_(whose), is_due)
     ordered = wanted.order_by(messages.c.priority.desc(), messages.c.due_at, messages.c.id)

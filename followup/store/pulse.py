@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import Connection, func, literal_column, or_, select
 
 from followup.core.message import MessageState
 from followup.store.schema import conversations, inbound_mail, messages, provider_events
@@ -47,3 +47,9 @@ def count_unknown(conn: Connection) -> int:
     """Return how many letters may have left without an answer from the provider."""
     unknown = messages.c.state == MessageState.UNKNOWN.value
     return conn.scalar(select(func.count()).select_from(messages).where(unknown)) or 0
+
+
+def count_kept_from_customers(conn: Connection) -> int:
+    """Return how many letters took a way out that leads to ourselves: test mode's, or into the outbox."""
+    ours = or_(messages.c.transport.startswith("test mode"), messages.c.transport == "outbox")  # as each calls itself
+    return conn.scalar(select(func.count()).select_from(messages).where(ours)) or 0

@@ -1,10 +1,10 @@
 """Replies and answers: what customers said, in their words and by one click."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, null, select
 
 from followup.core.replies import MailKind, Response, Source
 from followup.store.schema import answers, customers, messages, replies
@@ -56,7 +56,11 @@ class GivenAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedReply:
-    """A reply as lists show it."""
+    """
+    A mail, or an answer by click, as lists show it.
+
+    ``kind`` is a `MailKind`, or "click"; ``text`` of a click is the comment that came with it.
+    """
 
     received_at: datetime
     email: str | None
@@ -66,6 +70,36 @@ class ListedReply:
     subject: str | None
     workflow: str | None
     question: str | None
+    answer: str | None
+    label: str | None
+
+
+_about = (
+    customers.c.email,
+    customers.c.timezone,
+    messages.c.workflow,
+    messages.c.question,
+    answers.c.answer,
+    answers.c.label,
+)
+_mails = (
+    select(replies.c.received_at, replies.c.kind, replies.c.text, replies.c.subject, *_about)
+    .join(customers, customers.c.id == replies.c.customer_id)
+    .outerjoin(messages, messages.c.id == replies.c.message_id)
+    .outerjoin(answers, answers.c.reply_id == replies.c.id)
+)
+_clicks = (  # the answers that came by no mail, as `_mails` has it
+    select(
+        answers.c.at.label("received_at"),
+        answers.c.source.label("kind"),
+        func.coalesce(answers.c.comment, "").label("text"),
+        null().label("subject"),
+        *_about,
+    )
+    .join(customers, customers.c.id == answers.c.customer_id)
+    .join(messages, messages.c.id == answers.c.message_id)
+    .where(answers.c.reply_id.is_(None))
+)
 
 
 def add_reply(conn: Connection, new: NewReply) -> int | None:
@@ -156,17 +190,18 @@ def last_replies(conn: Connection, customer_ids: Collection[int]) -> dict[int, s
     return {row.customer_id: row.text for row in conn.execute(wanted.order_by(replies.c.received_at, replies.c.id))}
 
 
-def listed(conn: Connection, *, kind: str | None, limit: int) -> Sequence[ListedReply]:
-    """Return the newest replies first."""
-    wanted = (
-        select(replies, customers.c.email, customers.c.timezone, messages.c.workflow, messages.c.question)
-        .join(customers, customers.c.id == replies.c.customer_id)
-        .outerjoin(messages, messages.c.id == replies.c.message_id)
-    )
+def listed(conn: Connection, *, kind: str | None, limit: int) -> list[ListedReply]:
+    """Return mails and answers by click, the newest first; only those of *kind* if it is given."""
+    mails = _mails.order_by(replies.c.received_at.desc(), replies.c.id.desc())
+    clicks = _clicks.order_by(answers.c.at.desc(), answers.c.id.desc())
     if kind is not None:
-        wanted = wanted.where(replies.c.kind == kind)
-    rows = conn.execute(wanted.order_by(replies.c.received_at.desc(), replies.c.id.desc()).limit(limit))
-    return [ListedReply(**{name: getattr(row, name) for name in ListedReply.__dataclass_fields__}) for row in rows]
+        mails, clicks = mails.where(replies.c.kind == kind), clicks.where(answers.c.source == kind)
+    found = [
+        ListedReply(**{name: getattr(row, name) for name in ListedReply.__dataclass_fields__})
+        for wanted in (mails, clicks)
+        for row in conn.execute(wanted.limit(limit))
+    ]
+    return sorted(found, key=lambda one: one.received_at, reverse=True)[:limit]
 
 
 def count_by_kind(conn: Connection) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, true, update
 
 from followup.core.sender import Sender
 from followup.store.schema import senders
@@ -19,9 +19,12 @@ def _sender(row: Row[tuple[object, ...]]) -> Sender:
 
 def all_of(conn: Connection) -> tuple[dict[str, Sender], datetime]:
     """Return every sender that something was ever noted of, by key, and the database's time."""
-    now: datetime | None = conn.scalar(select(real_now()))
-    assert now is not None
-    return {row.key: _sender(row) for row in conn.execute(select(senders).order_by(senders.c.key))}, now
+    rows = conn.execute(_ALL).all()  # one row at least: it has the time
+    return {row.key: _sender(row) for row in rows if row.key is not None}, rows[0].now
+
+
+_CLOCK = select(real_now().label("now")).subquery()
+_ALL = select(_CLOCK.c.now, senders).select_from(_CLOCK.outerjoin(senders, true())).order_by(senders.c.key)
 
 
 def lock(conn: Connection, keys: Collection[str]) -> tuple[dict[str, Sender], datetime]:

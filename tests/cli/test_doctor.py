@@ -113,6 +113,14 @@ def test_a_project_to_try_things_with_passes_with_a_reminder(ready: Path, doctor
     assert doctor("--strict", code=1) == found
 
 
+def test_a_new_project_is_told_to_name_its_own_shop(folder: Path, cli: Cli, doctor: Any) -> None:
+    cli("init")
+    cli("apply")
+    found = doctor()
+    assert found["shop"]["result"] == "warn"
+    assert found["shop"]["says"].startswith("shop.yaml still has the name and the postal address of the sample shop")
+
+
 def test_each_finding_is_a_line_that_says_what_to_do(ready: Path, cli: Cli) -> None:
     (ready / "templates" / "thanks.md").write_text("---\nsubject: Hm\n---\n{{ nothing }}\n")
     ran = cli("doctor", code=1)
@@ -129,6 +137,16 @@ def test_a_setting_that_cannot_be_read_is_the_only_finding(folder: Path, doctor:
     found = doctor(code=1, PORT="hush")
     assert list(found) == ["settings"]
     assert found["settings"]["says"].startswith("PORT: ")
+
+
+def test_a_variable_that_sets_nothing_is_a_warning(ready: Path, doctor: Any) -> None:
+    found = doctor(FOLLOWUP_TEST_INBX="hush@shop.example")
+    assert found["settings"] == {
+        "result": "warn",
+        "check": "settings",
+        "says": "FOLLOWUP_TEST_INBX is set, and no setting",
+        "do": "did you mean FOLLOWUP_TEST_INBOX?",
+    }
 
 
 def test_live_mode_with_the_published_keys_fails_at_the_settings(folder: Path, doctor: Any) -> None:

@@ -5,10 +5,12 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlopen
 
 import click
 import pytest
@@ -190,6 +192,34 @@ def on_a_terminal(start: Start, *args: str, columns: int = 80) -> str:
             shown += piece
     process.wait()
     return shown.decode()
+
+
+@pytest.mark.parametrize("command", ["web", "run"])
+def test_a_terminal_is_told_where_the_pages_are_once_they_are(
+    project: Path, cli: Cli, start: Start, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    cli("apply")
+    monkeypatch.setenv("NO_COLOR", "1")
+    ours, theirs = pty.openpty()
+    process = start(command, "--port", "0", stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    with open(ours, "rb") as terminal:
+        said = next(line.decode().strip() for line in terminal if line.startswith(b"listening on "))
+        with urlopen(f"{said.removeprefix('listening on ')}/healthz", timeout=10) as page:
+            assert page.read().strip() == b"ok"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("command", ["web", "run"])
+def test_a_port_that_is_taken_is_not_said_to_be_listened_on(
+    project: Path, cli: Cli, start: Start, command: str
+) -> None:
+    cli("apply")
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        shown = on_a_terminal(start, command, "--port", str(taken.getsockname()[1]))
+    assert "cannot be listened on: Address already in use" in shown
+    assert "listening on" not in shown
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from followup.authoring.starter import PROCFILE, README
+from followup.authoring.starter import GITIGNORE, PROCFILE, README
 from followup.cli.main import COMMANDS, followup
 from tests.cli.conftest import Cli
 
@@ -32,7 +32,12 @@ def test_a_new_project_keeps_its_secrets(folder: Path, cli: Cli) -> None:
     assert re.search(r"^FOLLOWUP_SUPPRESSION_KEY=[0-9a-f]{64}$", first, re.MULTILINE)
     assert first != second
     ignored = (folder / "one/.gitignore").read_text().split()
-    assert {".env", "outbox/", "*.db", "*.csv"} <= set(ignored)
+    assert {".env", "outbox/", "rehearsal/", "*.eml", "*.db", "*.csv", "*.pem"} <= set(ignored)
+
+
+def test_what_the_documents_have_people_make_stays_out_of_version_control() -> None:
+    ours = Path(__file__).parents[2] / ".gitignore"
+    assert {".env", "outbox/", "rehearsal/", "*.eml", "*.db", "*.pem"} <= set(ours.read_text().split())
 
 
 def test_a_project_in_the_current_folder_names_only_the_files_it_made(folder: Path, cli: Cli) -> None:
@@ -48,7 +53,7 @@ def test_a_project_can_begin_in_a_repository(folder: Path, cli: Cli) -> None:
     (folder / ".gitignore").write_text("*.bak")
     cli("init")
     assert (folder / "README.md").read_text() == "mine"
-    assert (folder / ".gitignore").read_text().split() == ["*.bak", ".env", "outbox/", "*.db", "*.db-*", "*.csv"]
+    assert (folder / ".gitignore").read_text() == "*.bak\n" + GITIGNORE
 
 
 def test_init_never_writes_over_what_is_there(project: Path, cli: Cli) -> None:

@@ -7,10 +7,12 @@ import pytest
 
 from followup.app import App
 from followup.clock import VirtualClock
+from followup.core.message import MessageState
 from followup.services import answers, stop
 from followup.settings import load
-from followup.store import messages
-from followup.store.engine import reading
+from followup.store import messages, suppressions
+from followup.store.engine import reading, writing
+from followup.store.schema import messages as table
 from tests.cli.conftest import Cli
 
 STATUS = """\
@@ -19,6 +21,7 @@ orders       3
 enrollments  1 active, 1 completed
 messages     3 accepted, 1 held
 replies      1 human
+answers      1
 waiting      1 customer for an answer from us
 """
 ANA = """\
@@ -89,6 +92,7 @@ def test_the_numbers(played: Path, cli: Cli) -> None:
         "enrollments": {"active": 1, "completed": 1},
         "messages": {"accepted": 3, "held": 1},
         "replies": {"human": 1},
+        "answers": 1,
         "waiting_for_us": 1,
         "halted": {},
     }
@@ -111,6 +115,28 @@ def test_the_numbers_say_in_which_mode_they_are(played: Path, cli: Cli, monkeypa
 def test_the_customers_stories(played: Path, cli: Cli) -> None:
     assert cli("customers", "show", "ana@example.com").out == ANA
     assert cli("customers", "show", "bo@example.com").out == BO
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("unsubscribed", "wants no mail: unsubscribed"),
+        ("complained", "wants no mail: complained"),
+        ("bounced", "gets no mail: bounced"),
+    ],
+)
+def test_whoever_gets_no_letters_is_shown_with_the_reason(played: Path, cli: Cli, reason: str, said: str) -> None:
+    assert cli("customers", "show", "ana@example.com", "--json").document["suppressed"] is None
+    app = App(load())
+    hash_ = suppressions.address_hash("ana@example.com", app.settings.suppression_key.get_secret_value())
+    with writing(app.engine) as conn:
+        suppressions.add(conn, hash_, reason="asked", source="test", now=app.clock.now(), scope="another-workflow")
+        suppressions.add(conn, hash_, reason=reason, source="test", now=app.clock.now())
+    app.close()
+    _, _, line, empty, *_ = cli("customers", "show", "Ana@example.com").out.splitlines()
+    assert (line, empty) == (f"  {said}", "")
+    assert cli("customers", "show", "ana@example.com", "--json").document["suppressed"] == reason
+    assert "no mail" not in cli("customers", "show", "bo@example.com").out
 
 
 def test_a_story_as_a_document_has_utc_times(played: Path, cli: Cli) -> None:
@@ -157,6 +183,19 @@ def test_why_as_a_document_has_every_decision(played: Path, cli: Cli) -> None:
     assert why["runs"][0]["messages"][0]["accepted_at"] == "2026-03-03T09:00:00Z"
 
 
+@pytest.mark.parametrize("state", [MessageState.SENDING, MessageState.UNKNOWN, MessageState.REJECTED])
+def test_what_began_to_leave_is_told_at_that_time(played: Path, cli: Cli, state: MessageState) -> None:
+    sending_at = datetime(2026, 3, 6, 17, 30, tzinfo=UTC)
+    app = App(load())
+    with writing(app.engine) as conn:
+        left = {"state": state.value, "sending_at": sending_at, "accepted_at": None, "reason": "no answer"}
+        conn.execute(table.update().where(table.c.letter == "thanks", table.c.state == "accepted").values(left))
+    app.close()
+    assert f"  Fri 06 Mar 2026 17:30 +00:00  letter thanks: {state.value}, no answer\n" in cli("why", "A-1").out
+    (why,) = cli("why", "A-1", "--json").document
+    assert why["runs"][0]["messages"][1]["sending_at"] == "2026-03-06T17:30:00Z"
+
+
 def test_an_order_nobody_enrolled_says_how_to(project: Path, cli: Cli) -> None:
     cli("apply")
     cli("import", "orders", "orders.csv")
@@ -165,15 +204,40 @@ def test_an_order_nobody_enrolled_says_how_to(project: Path, cli: Cli) -> None:
     assert "followup trigger WORKFLOW --order A-1" in ran.err
 
 
-def test_what_customers_wrote(played: Path, cli: Cli) -> None:
+def test_what_customers_wrote_and_answered(played: Path, cli: Cli) -> None:
     assert cli("replies", "list").out == (
-        "received                      customer        kind   workflow       words\n"
-        "Wed 04 Mar 2026 13:00 +01:00  bo@example.com  human  after-arrival"
+        "received                      customer         kind   workflow       words\n"
+        "Wed 04 Mar 2026 13:00 +01:00  bo@example.com   human  after-arrival"
         "  “The lid is cracked, and I wanted it for Sunday. Bo”\n"
+        "Tue 03 Mar 2026 11:00 +00:00  ana@example.com  click  after-arrival  Yes, all good (good)\n"
     )
+    assert "ana@example.com" not in cli("replies", "list", "--kind", "human").out
     assert cli("replies", "list", "--kind", "bounce").out == "No replies of kind bounce.\n"
     assert cli("replies", "list", "--kind", "bounce", "--json").document == []
     assert "is not one of 'human'" in cli("replies", "list", "--kind", "hooman", code=2).err
+
+
+def test_a_comment_typed_on_the_answer_page_is_listed(played: Path, cli: Cli) -> None:
+    app = App(load(), clock=VirtualClock(datetime(2026, 3, 5, 9, tzinfo=UTC)))
+    with reading(app.engine) as conn:
+        tokens = {one.email: one.token for one in messages.accepted_letters(conn, at=None) if one.letter == "arrived"}
+    comment = "The box was open,\nand the cup is chipped."
+    answers.confirm(app.engine, tokens["ana@example.com"], "broken", comment, library=app.library, clock=app.clock)
+    app.close()
+
+    listed = cli("replies", "list", "--kind", "click").out.splitlines()
+    assert listed[1].endswith("  Something is broken (broken) “The box was open, and the cup is chipped.”")
+    assert listed[2].endswith("  Yes, all good (good)")
+    newest, _, oldest = cli("replies", "list", "--json").document
+    assert (newest["email"], newest["kind"], newest["received_at"]) == (
+        "ana@example.com",
+        "click",
+        "2026-03-05T09:00:00Z",
+    )
+    assert (newest["answer"], newest["label"], newest["text"]) == ("broken", "Something is broken", comment)
+    assert newest["question"] == "Is everything in one piece?"
+    assert (oldest["answer"], oldest["text"]) == ("good", "")
+    assert cli("status", "--json").document["answers"] == 1, "letters that have an answer"
 
 
 def test_who_waits_for_us(played: Path, cli: Cli) -> None:
@@ -197,7 +261,9 @@ def test_the_workflows(played: Path, cli: Cli) -> None:
 
 def test_an_empty_record_is_no_failure(project: Path, cli: Cli) -> None:
     cli("apply")
-    assert cli("status").out.endswith("replies      none\nwaiting      0 customers for an answer from us\n")
+    assert cli("status").out.endswith(
+        "replies      none\nanswers      0\nwaiting      0 customers for an answer from us\n"
+    )
     assert "followup import orders FILE" in cli("status").err
     assert cli("replies", "list").out == "No replies yet.\n"
     assert cli("replies", "list", "--json").document == []

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from followup.core.customer import ConsentBasis
-from followup.core.gates import GATES, SHORTEST_POSTPONE, Candidate, VerdictKind, judge, last_chance
+from followup.core.gates import (
+    FIRST_LETTERS,
+    GATES,
+    SHORTEST_POSTPONE,
+    Candidate,
+    VerdictKind,
+    judge,
+    last_chance,
+)
 from followup.core.message import MessageState, Purpose
 from followup.core.order import OrderStatus
 from followup.core.schedule import Calendar, SendWindow
@@ -301,6 +309,54 @@ def test_a_window_that_never_opens_expires_the_letter():
     never = SendWindow(weekdays=frozenset())
     verdict = judge(a_candidate(workflow={"send_window": never}), now=START)
     assert kind_and_gate(verdict) == (VerdictKind.EXPIRE, "window")
+
+
+# -- a database that was restored, a daily limit, first letters --
+
+
+@pytest.mark.parametrize(("until", "doubtful"), [(START - HOUR, False), (START, True), (on(1), True), (None, False)])
+def test_what_was_due_in_a_time_that_is_lost_may_have_left(until, doubtful):
+    verdict = judge(a_candidate(in_doubt_until=until), now=on(1, 1))
+    if not doubtful:
+        assert verdict is None
+        return
+    assert kind_and_gate(verdict) == (VerdictKind.DOUBT, "restored")
+    assert verdict.values == {"due_at": START, "lost_until": until}
+
+
+def test_a_reminder_may_have_left_as_well():
+    assert judge(a_reminder(in_doubt_until=on(9)), now=on(3)).kind is VerdictKind.DOUBT
+
+
+@pytest.mark.parametrize(("left", "leaves"), [(0, True), (2, True), (3, False), (4, False)])
+def test_a_workflow_sends_so_many_letters_in_24_hours(left, leaves):
+    today = tuple(START + n * HOUR for n in range(left))
+    verdict = judge(a_candidate(workflow={"per_day": 3}, today=today), now=on(0, 6))
+    assert (verdict is None) is leaves
+
+
+def test_what_exceeds_the_limit_waits_until_enough_of_the_others_are_a_day_old():
+    today = (on(0, 1), on(0, 2), on(0, 5), on(0, 5))
+    verdict = judge(a_candidate(workflow={"per_day": 3}, today=today), now=on(0, 6))
+    assert kind_and_gate(verdict) == (VerdictKind.POSTPONE, "per_day")
+    assert verdict.until == on(1, 2), "with the one of 01:00 gone there are still three"
+    assert verdict.values == {"per_day": 3, "left": 4}
+
+
+def test_waiting_for_the_daily_limit_has_the_end_of_all_postponing():
+    letter = a_candidate(workflow={"per_day": 1, "max_postpone": HOUR}, today=(START,))
+    assert kind_and_gate(judge(letter, now=on(0, 1))) == (VerdictKind.EXPIRE, "max_postpone")
+
+
+def test_the_first_letters_are_held_and_their_reminders_are_not():
+    verdict = judge(a_candidate(unread=True), now=START)
+    assert (*kind_and_gate(verdict), verdict.reason) == (VerdictKind.HOLD, "first_letters", FIRST_LETTERS)
+    assert judge(a_reminder(unread=True), now=on(3)) is None
+
+
+def test_only_what_nothing_else_stops_is_given_to_somebody_to_read():
+    assert judge(a_candidate(unread=True, workflow={"per_day": 1}, today=(START,)), now=START).gate == "per_day"
+    assert GATES[-1].__name__ == "first_letters"
 
 
 # -- bounds --

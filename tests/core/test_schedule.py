@@ -9,7 +9,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from followup.calendars import holidays_of
-from followup.core.schedule import Calendar, Duration, SendWindow, next_day, next_wall_time
+from followup.core.schedule import (
+    BACKOFF_FIRST,
+    BACKOFF_MOST,
+    Calendar,
+    Duration,
+    SendWindow,
+    backoff,
+    next_day,
+    next_wall_time,
+)
 from tests.core.make import days, hours, utc
 
 MON_TO_FRI = frozenset(range(5))
@@ -312,3 +321,22 @@ def test_a_wall_time_comes_within_25_hours_and_shows_unless_it_was_skipped(wall,
 @given(st.timedeltas(timedelta(0), timedelta(days=400)), moments, places)
 def test_elapsed_time_is_exact_whatever_the_clocks_do(elapsed, start, place):
     assert Duration(elapsed=elapsed).after(start, place) - start == elapsed
+
+
+# -- after failures --
+
+
+def test_the_wait_after_a_failure_is_about_a_minute_and_doubles_up_to_an_hour():
+    longest = [backoff(failures, 1) / timedelta(minutes=1) for failures in range(1, 9)]
+    assert longest == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert backoff(1_000_000, 1) == BACKOFF_MOST
+
+
+def test_what_failed_together_does_not_come_back_together():
+    assert (backoff(3, 0), backoff(3, 0.5), backoff(3, 1)) == tuple(timedelta(minutes=m) for m in (2, 3, 4))
+
+
+@given(st.integers(1, 5_000), st.floats(0, 1))
+def test_a_wait_is_between_half_of_its_length_and_the_whole(failures, chance):
+    assert BACKOFF_FIRST / 2 <= backoff(failures, chance) <= BACKOFF_MOST
+    assert backoff(failures, chance) <= backoff(failures + 1, chance)

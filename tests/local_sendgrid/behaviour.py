@@ -29,6 +29,7 @@ class Behaviour(StrEnum):
     TEAPOT = "teapot"  # 418: any other of 4xx
     REDIRECT = "redirect"  # 302
     LIMIT = "limit"  # 429 until a time ahead
+    LIMIT_SOON = "limit-soon"  # 429 for a second
     LIMIT_PAST = "limit-past"  # 429 until a time that is over
     LIMIT_FAR = "limit-far"  # 429 for a day
     LIMIT_GARBAGE = "limit-garbage"
@@ -65,6 +66,7 @@ STATUS = {
     Behaviour.TEAPOT: 418,
     Behaviour.REDIRECT: 302,
     Behaviour.LIMIT: 429,
+    Behaviour.LIMIT_SOON: 429,
     Behaviour.LIMIT_PAST: 429,
     Behaviour.LIMIT_FAR: 429,
     Behaviour.LIMIT_GARBAGE: 429,
@@ -77,7 +79,12 @@ _SAID = {
     Behaviour.FORBIDDEN: "The from address does not match a verified Sender Identity.",
     Behaviour.LIMIT: "too many requests",
 }
-_SECONDS_UNTIL_RESET = {Behaviour.LIMIT: 30, Behaviour.LIMIT_PAST: -30, Behaviour.LIMIT_FAR: 86_400}
+_SECONDS_UNTIL_RESET = {
+    Behaviour.LIMIT: 30,
+    Behaviour.LIMIT_SOON: 1,
+    Behaviour.LIMIT_PAST: -30,
+    Behaviour.LIMIT_FAR: 86_400,
+}
 
 
 def answer(behaviour: Behaviour, provider_id: str, *, now: float | None = None) -> bytes:

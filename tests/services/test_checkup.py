@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from followup.authoring.starter import DEMO, sample_shop, shop_folder
+from followup.clock import VirtualClock
 from followup.core.message import HaltScope, MessageState
 from followup.core.sender import Sender
+from followup.mail.outbox import Outbox
+from followup.mail.safe import OnlyTo
+from followup.mail.smtp import Smtp
 from followup.services import checkup, quarantine
 from followup.services.checkup import Away, Finding, Grade, Setup
 from followup.services.checkup_record import bundle_findings, record_findings
@@ -283,6 +288,22 @@ def test_mail_that_was_set_aside_is_a_warning_for_a_day(engine: Engine) -> None:
     assert full.text == "within a day 500 mails were set aside unread, and there is no room for more"
 
 
+def test_letters_of_test_mode_are_none_to_go_live_with(engine: Engine, tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, VirtualClock(MONDAY))
+    safe = OnlyTo(Smtp("smtp://mail.forge.com", clock=VirtualClock(MONDAY)), allowed=(), inbox=None, outbox=outbox)
+    with writing(engine) as conn:
+        a_message(conn, MessageState.ACCEPTED, set_={"transport": "sendgrid"})
+        a_message(conn)
+    assert "test letters" not in graded(record(engine, a_setup()))
+    with writing(engine) as conn:
+        a_message(conn, MessageState.ACCEPTED, set_={"transport": safe.name})
+        a_message(conn, MessageState.UNKNOWN, set_={"transport": outbox.name})
+    assert "test letters" not in graded(record(engine, a_setup(live=False)))
+    [found] = [one for one in record(engine, a_setup()) if one.what == "test letters"]
+    assert (found.grade, found.text.split()[0]) == (WARN, "2")
+    assert "docs/deploy.md" in found.remedy
+
+
 @pytest.mark.parametrize(
     ("domain", "given", "grade"),
     [
@@ -301,6 +322,33 @@ def test_people_write_from_a_domain_that_can_be_authenticated(
     found = [one for one in record(engine, a_setup(**given)) if one.what == "sender domain"]
     assert [one.grade for one in found] == ([grade] if grade else [])
     assert all(domain.lower() in one.text for one in found)
+
+
+def test_the_sample_shop_is_the_one_that_new_projects_begin_with() -> None:
+    assert (DEMO / "shop.yaml").read_bytes() == (shop_folder("workflows") / "shop.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "left"),
+    [
+        ("Anvil & Co", "1 High Street, Leeds", None),
+        (None, None, "the name and the postal address"),
+        ("Anvil & Co", None, "the postal address"),
+        (None, "1 High Street, Leeds", "the name"),
+        ("harrow  forge", "1 High Street, Leeds", "the name"),
+    ],
+)
+def test_no_letter_names_the_sample_shop(
+    engine: Engine, tmp_path: Path, name: str | None, address: str | None, left: str | None
+) -> None:
+    sample = sample_shop()
+    shop = f"name: {name or sample.name}\npostal_address: {address or sample.postal_address}\n"
+    World(engine, tmp_path).apply(letters={"workflows/shop.yaml": shop})
+    for live, grade in ((True, FAIL), (False, WARN)):
+        found = [one for one in record(engine, a_setup(live=live)) if one.what == "shop"]
+        assert [one.grade for one in found] == ([grade] if left else [])
+        assert all(f"has {left} of the sample shop" in one.text for one in found)
+        assert all("workflows/shop.yaml" in one.remedy for one in found)
 
 
 def applied(engine: Engine, files: Any) -> Finding:

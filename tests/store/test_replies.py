@@ -188,6 +188,27 @@ def test_replies_are_listed_newest_first_with_what_they_answer(engine: Engine) -
     assert (oldest.received_at, oldest.kind) == (at(1), "human")
 
 
+def test_answers_by_click_are_listed_among_the_mails(engine: Engine) -> None:
+    with writing(engine) as conn:
+        ana = Asked(conn)
+        ana.chose(conn, 2, "bad", comment="chipped")
+        named = ana.wrote(conn, 3, "Good")
+        ana.chose(conn, 3, "good", source=Source.REPLY, reply_id=named)
+        ana.chose(conn, 4, "fine")
+        ana.wrote(conn, 1, "hm")
+        found = replies.listed(conn, kind=None, limit=9)
+        assert [(one.kind, one.answer, one.label, one.text) for one in found] == [
+            ("click", "fine", "Fine", ""),
+            ("human", "good", "Good", "Good"),
+            ("click", "bad", "Bad", "chipped"),
+            ("human", None, None, "hm"),
+        ]
+        assert replies.listed(conn, kind=None, limit=2) == found[:2]
+        assert replies.listed(conn, kind="click", limit=9) == [found[0], found[2]]
+    assert (found[0].email, found[0].workflow, found[0].question) == ("ana@shop.example", "care", "ask?")
+    assert found[0].received_at == at(4)
+
+
 def test_a_reply_keeps_every_word_of_every_script(engine: Engine) -> None:
     words = "Grüße, ありがとう 🎁\nO'Neil; DROP TABLE replies; --"
     with writing(engine) as conn:
