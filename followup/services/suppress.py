@@ -178,6 +178,8 @@ def _header(cells: list[str]) -> list[str]:
     names = [cell.strip().lower() for cell in cells]
     if "@" in names[0]:
         return ["email"]
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise FollowupError(f"column {twice!r} is there twice", hint="Rename or drop one of them")
     if "address_hash" in names:
         return names
     for name in _ADDRESS_COLUMNS:
@@ -192,6 +194,10 @@ def _header(cells: list[str]) -> list[str]:
 
 def _line(row: Mapping[str, str], number: int, *, reason: str, key: str) -> _Line | BadLine:
     given = {name: (row.get(name) or "").strip() for name in ("email", "address_hash", "scope", "reason", "at")}
+    if any("\0" in value for value in given.values()):
+        return BadLine(number, "contains a NUL character; export the list again as text")
+    if "\ufffd" in given["email"]:  # half an address would be somebody else's
+        return BadLine(number, "the address is not UTF-8; save the list as CSV UTF-8")
     at = _moment(given["at"])
     scope, why = given["scope"] or ALL, given["reason"][:LONGEST_REASON] or reason
     if given["address_hash"]:
@@ -209,6 +215,6 @@ def _moment(text: str) -> datetime | None:
     """Return a moment as our own export writes it; other lists' dates are theirs."""
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: at the ends of time there is no UTC
         return None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Exists, exists, func, select
 
 from followup.core.message import MessageState
 from followup.core.provider import EventState
-from followup.store.schema import messages, provider_events
+from followup.store.schema import messages, past_tokens, provider_events
 
 
 def reported_later(conn: Connection, transport: str, after: datetime, *, limit: int = 3) -> int:
@@ -38,11 +38,19 @@ def about_tokens(conn: Connection, tokens: Collection[str], *, limit: int = 50) 
 
 
 def strangers_since(conn: Connection, since: datetime) -> tuple[int, datetime | None]:
-    """Return how many attempts nobody here knows were reported on since *since*, and when the first of those came."""
+    """
+    Return how many attempts nobody here knows were reported on since *since*, and when the first of those came.
+
+    Events that no worker has read yet count as well: who has just restored a database looks before one runs.
+    """
     earlier = provider_events.alias("earlier")
     seen_before = exists().where(earlier.c.token == provider_events.c.token, earlier.c.received_at < since)
+    is_ours = messages.c.token == provider_events.c.token
+    was_ours = past_tokens.c.token == provider_events.c.token
+    unread = provider_events.c.state == EventState.RECEIVED.value
     strange = (
-        provider_events.c.state == EventState.UNMATCHED.value,
+        (provider_events.c.state == EventState.UNMATCHED.value)
+        | (unread & ~exists().where(is_ours) & ~exists().where(was_ours)),
         provider_events.c.token.is_not(None),
         provider_events.c.received_at >= since,
         ~seen_before,

@@ -1,6 +1,7 @@
 """Inputs of a megabyte made to take forever; each is read to the customer's words in well under a second."""
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -83,6 +84,37 @@ def test_a_hostile_mail_costs_well_under_a_second(raw):
     returns_on(mail.text, mail.date.date()) if mail.date else None
 
     assert time.process_time() - began < 0.9
+
+
+BOMBS = {
+    "2,000 levels": nested(2_000),
+    "50,000 parts": HEAD + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\na\r\n" * 50_000,
+    "50,000 files": HEAD
+    + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+    + b"--x\r\nContent-Disposition: attachment; filename=a.zip\r\n\r\nPK\r\n" * 50_000,
+    "20,000 encoded words": b"Subject:" + b" =?utf-8?q?x?=\r\n" * 20_000 + b"\r\nhi",
+    "20,000 parameters": HEAD + b"Content-Type: text/plain" + b";\r\n a*0*=utf-8''x" * 20_000 + b"\r\n\r\nhi",
+    "20,000 references": b"References:" + b" <a@b.example>\r\n" * 20_000 + b"\r\nhi",
+    "20,000 addresses": b"To:" + b" a@b.example,\r\n" * 20_000 + b"\r\nhi",
+    "20,000 headers": b"".join(b"X-%d: y\r\n" % n for n in range(20_000)) + b"\r\nhi",
+}
+
+
+@pytest.mark.parametrize("raw", BOMBS.values(), ids=BOMBS)
+def test_a_bomb_takes_no_more_memory_than_a_few_copies_of_itself(raw):
+    began = time.process_time()
+    tracemalloc.start()
+    try:
+        mail = read(raw)
+        own_words(mail, ["reply.lumen.example"])
+        mail_kind(mail)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+    assert time.process_time() - began < 3, "with all memory counted"
+    assert len(mail.attachments) <= 200
+    assert len(mail.part_types) <= 200
 
 
 def test_thirty_megabytes_of_attachment_are_measured_and_not_decoded():

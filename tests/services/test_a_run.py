@@ -10,7 +10,7 @@ from followup.services.answers import record_click
 from followup.services.sweep import recover
 from followup.store.schema import messages
 from followup.store.types import real_now
-from tests.services.world import ASK, CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply
+from tests.services.world import ASK, CHECK_IN, MONDAY, PEOPLE, Scripted, World, a_purchase, a_reply
 
 
 def token_of(world: World, number: int = 0) -> str:
@@ -271,6 +271,34 @@ class TestWhatTheTransportSays:
         (blocked,) = [row for row in world.rows("messages") if row.state == "blocked"]
         assert "templates/arrived.md" in blocked.reason
         assert "customer.first_name" in blocked.reason
+
+    def test_a_letter_whose_person_has_left_is_blocked_and_those_of_others_go(self, world: World) -> None:
+        world.take_in(a_purchase("T-1"))
+        without_nell = {"workflows/people.yaml": PEOPLE.replace("nell:", "nora:")}
+        world.apply(without_nell, check_in=CHECK_IN.replace("nell", "tomas"))
+        world.take_in(a_purchase("T-2", email="ben@example.com"))
+        world.go_to(MONDAY + timedelta(days=2))
+        assert [(row.sender, row.state, row.reason) for row in world.rows("messages")] == [
+            ("nell", "blocked", "'nell' is not in people.yaml"),
+            ("tomas", "accepted", None),
+        ]
+        world.apply()
+        world.drain()
+        assert world.states() == ["accepted", "accepted"]
+
+    @pytest.mark.parametrize("zone", ["Mars/Phobos", "", "../../etc/passwd", "x" * 500])
+    def test_a_customer_in_a_zone_nobody_knows_lives_by_the_shops_clock(self, world: World, zone: str) -> None:
+        world.apply(check_in=CHECK_IN.replace("steps:", "send_window: {hours: 09:00-17:00}\nsteps:"))
+        evening = MONDAY + timedelta(hours=9)  # 19:00 in London
+        world.clock.move_to(evening)
+        world.take_in(
+            a_purchase("T-1", timezone=zone, delivered_at=evening),
+            a_purchase("T-2", email="ben@example.com", delivered_at=evening),
+        )
+        world.go_to(evening + timedelta(days=2))
+        assert world.states() == ["due", "due"]
+        world.go_to(evening + timedelta(days=2, hours=14))
+        assert world.states() == ["accepted", "accepted"]
 
 
 class TestWhatAKilledWorkerLeft:

@@ -381,15 +381,19 @@ def end_of(world: World, customer_id: int) -> object:
 
 
 @pytest.mark.parametrize("kinds", SETS.values(), ids=SETS)
-@pytest.mark.parametrize("answer", [Accepted("aBc-1_x"), Unknown("lost")], ids=["accepted", "unknown"])
-def test_the_same_events_end_the_same_in_every_order(engine: Engine, tmp_path, kinds, answer) -> None:
+@pytest.mark.parametrize(
+    ("answer", "late"),
+    [(Accepted("aBc-1_x"), timedelta(hours=3)), (Unknown("lost"), timedelta(hours=24))],
+    ids=["accepted", "unknown, and told a day late"],
+)
+def test_the_same_events_end_the_same_in_every_order(engine: Engine, tmp_path, kinds, answer, late) -> None:
     orders = sorted(set(permutations(kinds)))
     world = World(engine, tmp_path, transport=Scripted(answer))
     world.take_in(*(a_purchase(f"T-{n}", email=f"c{n}@example.com") for n in range(len(orders))))
     world.go_to(MONDAY + timedelta(days=2))
     letters = world.rows("messages")
     addresses = {row.id: row.address for row in world.rows("customers")}
-    world.clock.move_to(MONDAY + timedelta(days=2, hours=3))
+    world.clock.move_to(MONDAY + timedelta(days=2) + late)
     for letter, order in zip(letters, orders, strict=True):
         for kind in order:
             about = {"fu_token": letter.token, "email": addresses[letter.customer_id], "smtp-id": ""}

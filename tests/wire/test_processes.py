@@ -4,12 +4,15 @@ import json
 import os
 import signal
 import socket
+import threading
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,7 @@ from followup.services import deploy
 from followup.services.intake import take_in
 from followup.services.library import Library
 from followup.store.engine import make_engine, reading, writing
-from followup.store.schema import messages
+from followup.store.schema import enrollments, messages, provider_events
 from followup.store.types import real_now
 from followup.store.upgrade import upgrade
 from tests.local_sendgrid import Behaviour, events_for
@@ -50,9 +53,9 @@ class Shop:
     running: Deployment
     redis: ValkeyServer | None
 
-    def orders(self, number: int, *, first: int = 1) -> None:
+    def orders(self, number: int, *, first: int = 1, arrived: datetime | None = None) -> None:
         """Let so many orders arrive, each of a customer of their own: a letter is due to each at once."""
-        arrived = SystemClock().now() - timedelta(minutes=5)
+        arrived = arrived or SystemClock().now() - timedelta(minutes=5)
         purchases = [
             a_purchase(f"T-{n}", email=f"customer{n}@example.com", delivered_at=arrived)
             for n in range(first, first + number)
@@ -78,7 +81,8 @@ class Shop:
         return max(Counter(entry.to for entry in self.running.sendgrid.accepted).values(), default=0) <= 1
 
 
-def _shop(url: str, tmp_path: Path, redis: ValkeyServer | None, **more: str) -> Iterator[Shop]:
+def shop_on(url: str, tmp_path: Path, redis: ValkeyServer | None, **more: str) -> Iterator[Shop]:
+    """Yield a shop on an empty database, deployed with settings of one's own."""
     engine = make_engine(url)
     upgrade(engine)
     deploy.apply(engine, FILES, clock=SystemClock())
@@ -92,13 +96,13 @@ def _shop(url: str, tmp_path: Path, redis: ValkeyServer | None, **more: str) -> 
 def shop(postgres_url: str, tmp_path: Path) -> Iterator[Shop]:
     """Yield a shop on PostgreSQL and a Valkey of its own."""
     with ValkeyServer() as redis:
-        yield from _shop(postgres_url, tmp_path, redis)
+        yield from shop_on(postgres_url, tmp_path, redis)
 
 
 @pytest.fixture
 def small_shop(tmp_path: Path) -> Iterator[Shop]:
     """Yield a shop on SQLite, without Redis."""
-    yield from _shop(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path, None)
+    yield from shop_on(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path, None)
 
 
 def once(process: Process) -> None:
@@ -178,9 +182,9 @@ def test_what_a_killed_worker_was_sending_is_not_repeated_but_proven_by_an_event
     until(lambda: shop.states() == {"unknown": 3}, what="the taking up")
     assert len(shop.running.sendgrid.ledger) == 3
 
-    web = shop.command("web", "--port", str(port := _free_port()))
+    web = shop.command("web", "--port", str(port := free_port()))
     hook = f"http://127.0.0.1:{port}/hooks/sendgrid/events"
-    until(lambda: _answers(f"http://127.0.0.1:{port}/healthz"), what="the web process")
+    until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), what="the web process")
     reports = [event for entry in shop.running.sendgrid.accepted for event in events_for(entry, "delivered")]
     assert post_events(hook, reports, shop.running.signer) == 200
     until(lambda: shop.all_accepted(3), what="the proof")
@@ -200,7 +204,7 @@ def test_a_kill_leaves_nobody_in_doubt_whose_answer_had_come(shop: Shop) -> None
 def test_a_worker_that_hands_letters_over_one_by_one_stops_between_two(postgres_url: str, tmp_path: Path) -> None:
     with SmtpServer(latency_seconds=0.3) as server:
         env = {"FOLLOWUP_TRANSPORT": "smtp", "FOLLOWUP_SMTP_URL": f"smtp://127.0.0.1:{server.port}?tls=off"}
-        for shop in _shop(postgres_url, tmp_path, None, **env):
+        for shop in shop_on(postgres_url, tmp_path, None, **env):
             shop.orders(60)
             worker = shop.command("worker")
             until(lambda: len(server.letters) > 2, what="the first letters")
@@ -245,9 +249,9 @@ def test_workers_and_pages_go_on_while_redis_is_stalled(shop: Shop) -> None:
     assert shop.redis is not None
     with Redis.from_url(shop.redis.connection_url) as redis:
         pid = int(redis.info("server")["process_id"])
-    port = _free_port()
+    port = free_port()
     worker, web = shop.command("worker"), shop.command("web", "--port", str(port))
-    until(lambda: _answers(f"http://127.0.0.1:{port}/readyz"), what="the web process")
+    until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), what="the web process")
     shop.orders(1)
     until(lambda: shop.all_accepted(1), what="the first letter")
     os.kill(pid, signal.SIGSTOP)
@@ -264,18 +268,93 @@ def test_workers_and_pages_go_on_while_redis_is_stalled(shop: Shop) -> None:
     assert (worker.stop(), web.stop()) == (0, 0)
 
 
+def test_a_redis_that_comes_back_gets_hints_again(shop: Shop) -> None:
+    assert shop.redis is not None
+    worker = shop.command("worker")
+    until(lambda: "worker.started" in worker.log.read_text(), what="the start")
+    with Redis.from_url(shop.redis.connection_url) as redis:
+        port, pid = shop.redis.port, int(redis.info("server")["process_id"])
+    os.kill(pid, signal.SIGKILL)
+    shop.orders(20)
+    until(lambda: shop.all_accepted(20), what="the work without it")
+    with ValkeyServer(port=port) as again, Redis.from_url(again.connection_url) as redis:
+        numbers = count(21)
+
+        def hinted() -> bool:
+            shop.orders(1, first=(number := next(numbers)))
+            until(lambda: shop.all_accepted(number), what="the work with it")
+            return "cmdstat_rpush" in redis.info("commandstats")
+
+        until(hinted, what="the first hint through the new server")
+        assert worker.stop() == 0
+    assert shop.nobody_got_two()
+
+
+def _full(redis: Redis) -> None:
+    redis.config_set("maxmemory", 1)
+
+
+def _evicting(redis: Redis) -> None:
+    redis.config_set("maxmemory-policy", "allkeys-random")
+    redis.config_set("maxmemory", redis.info("memory")["used_memory"] - 1)
+
+
+@pytest.mark.parametrize("short_of_memory", [_full, _evicting])
+def test_workers_and_pages_go_on_while_redis_is_short_of_memory(
+    shop: Shop, short_of_memory: Callable[[Redis], None]
+) -> None:
+    assert shop.redis is not None
+    port = free_port()
+    worker, web = shop.command("worker"), shop.command("web", "--port", str(port))
+    until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), what="the web process")
+    shop.orders(1)
+    until(lambda: shop.all_accepted(1), what="the first letter")
+    with Redis.from_url(shop.redis.connection_url) as redis:
+        short_of_memory(redis)
+        shop.orders(60, first=2)
+        reports = events_for(shop.running.sendgrid.accepted[0], "delivered")
+        hook = f"http://127.0.0.1:{port}/hooks/sendgrid/events"
+        assert post_events(hook, reports, shop.running.signer) == 200
+        with leases_run_out(shop):
+            until(lambda: shop.all_accepted(61), what="the work")
+            until(lambda: "delivered" in _outcomes(shop), what="the delivery event")
+    assert shop.nobody_got_two()
+    assert (worker.stop(), web.stop()) == (0, 0)
+
+
+@contextmanager
+def leases_run_out(shop: Shop) -> Iterator[None]:
+    """Let the leases of what got lost on its way to a worker run out without waiting for it."""
+    enough = threading.Event()
+
+    def end() -> None:
+        while not enough.wait(0.5):
+            with writing(shop.engine) as conn:
+                conn.execute(update(messages).where(messages.c.state == "due").values(leased_until=None))
+                for table in (enrollments, provider_events):
+                    conn.execute(update(table).values(leased_until=None))
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
 # -- web, and both in one --
 
 
 def test_one_process_is_the_whole_shop(small_shop: Shop) -> None:
-    port = _free_port()
+    port = free_port()
     folder = small_shop.running.folder / "project"
     for name, content in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     small_shop.running.env = {**small_shop.running.env, "FOLLOWUP_PROJECT": str(folder), "PORT": str(port)}
     process = small_shop.command("run")
-    until(lambda: _answers(f"http://127.0.0.1:{port}/readyz"), what="the web side")
+    until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), what="the web side")
     small_shop.orders(5)
     until(lambda: small_shop.all_accepted(5), what="the worker's side")
 
@@ -287,9 +366,9 @@ def test_one_process_is_the_whole_shop(small_shop: Shop) -> None:
 
 
 def test_a_web_process_answers_what_has_begun_before_it_stops(shop: Shop) -> None:
-    port = _free_port()
+    port = free_port()
     web = shop.command("web", "--port", str(port))
-    until(lambda: _answers(f"http://127.0.0.1:{port}/healthz"), what="the web process")
+    until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), what="the web process")
     body = b"[]\r\n"
     with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(
@@ -313,13 +392,13 @@ def test_logs_of_a_process_without_a_terminal_are_json_lines(shop: Shop) -> None
     assert lines[0]["mode"] == "live"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return bool(response.status == 200)
