@@ -90,11 +90,6 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
-def yes_option(command: F) -> F:
-    """Add ``--yes``: do not ask."""
-    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
-
-
 def dry_run_option(command: F) -> F:
     """Add ``--dry-run``: say what would be done."""
     return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(command)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from followup.cli.workflows import ASK_ABOVE
 from tests.cli.conftest import Cli
 from tests.cli.shop import WORKFLOW, delivered_lately
 
@@ -108,6 +109,15 @@ def test_many_at_once_need_a_yes(live: Path, cli: Cli) -> None:
     assert refused.out == ""
     assert cli("status", "--json").document["enrollments"] == {}
     assert cli("trigger", "after-arrival", "--since", "2020-01-01", "--yes", "--json").document["entered"] == 21
+
+
+def test_twenty_orders_are_let_in_without_asking_as_help_and_documents_say(live: Path, cli: Cli) -> None:
+    (live / "many.csv").write_text(delivered_lately(ASK_ABOVE))
+    cli("import", "orders", "many.csv")
+    assert cli("trigger", "after-arrival", "--since", "2020-01-01", "--json").document["entered"] == ASK_ABOVE
+    docs = Path(__file__).parents[2] / "docs"
+    for text in (cli("trigger", "-h").out, *((docs / name).read_text() for name in ("deploy.md", "orders.md"))):
+        assert f"more than {ASK_ABOVE}" in " ".join(text.split())
 
 
 def test_late_runs_skip_what_is_over_unless_they_begin_now(live: Path, cli: Cli) -> None:
