@@ -8,7 +8,7 @@ import pytest
 
 from followup.cli.workflows import ASK_ABOVE
 from tests.cli.conftest import Cli
-from tests.cli.shop import WORKFLOW, delivered_lately
+from tests.cli.shop import HEADER, WORKFLOW, delivered_lately
 
 AT_ONCE = WORKFLOW.replace("  - wait: 1 day\n  - ask", "  - ask", 1).replace("hours: 09:00-18:00", "hours: 00:00-24:00")
 
@@ -80,6 +80,28 @@ def test_a_mail_that_answers_no_letter_is_kept_and_is_a_finding(live: Path, cli:
 def test_an_empty_mail_is_wrong_usage(live: Path, cli: Cli) -> None:
     (live / "empty.eml").write_text("\n")
     assert cli("inbound", "add", "empty.eml", code=2).err.startswith("error: empty.eml is empty\nhint: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER + "L-1,delivered,2026-01-01T10:00:00Z,,ana@example.com,,,,,,,,,,\n",
+        "L-1,2026-01-01T10:00:00Z,ana@example.com\n",
+        "Hello Mara,\nthe box was open.\n",
+        "\nFrom: ana@example.com\n\nHello\n",
+        "workflow: after-arrival\n",
+        "\x89PNG\r\n\x1a\n",
+    ],
+    ids=["orders", "rows", "words", "blank line first", "workflow", "picture"],
+)
+def test_a_file_that_is_no_mail_is_wrong_usage_and_not_kept(project: Path, cli: Cli, text: str) -> None:
+    cli("apply")
+    (project / "file").write_text(text)
+    refused = cli("inbound", "add", "file", code=2)
+    assert refused.err.startswith(
+        "error: file is no mail: it does not begin with the headers of one\nhint: Save the mail"
+    )
+    assert cli("inbound", "list").out == "Every mail is on somebody's record.\n"
 
 
 def test_the_same_order_enters_once(live: Path, cli: Cli) -> None:
