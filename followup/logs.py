@@ -3,12 +3,38 @@
 import logging
 import os
 import sys
+import threading
 from typing import TextIO
 
 import structlog
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 
 from followup.settings import LogFormat
+
+REPEATED_SECONDS = 60.0
+
+
+class _OnceAMinute(logging.Filter):
+    """
+    Lets each message of the loggers whose names begin with *prefix* through once a minute.
+
+    While Redis is away, every consumer of the queue reports it as critical every few seconds; ``redis.away`` says it.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix, self._last, self._lock = prefix, dict[str, float](), threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether *record* is to be logged, by the time it was made."""
+        if not record.name.startswith(self._prefix):
+            return True
+        said = str(record.msg)  # before its parameters are put in
+        with self._lock:
+            if record.created < self._last.get(said, float("-inf")) + REPEATED_SECONDS:
+                return False
+            self._last[said] = record.created
+        return True
 
 
 def configure(level: str, log_format: LogFormat, *, stream: TextIO | None = None) -> None:
@@ -29,6 +55,7 @@ def configure(level: str, log_format: LogFormat, *, stream: TextIO | None = None
         )
     )
     handler = logging.StreamHandler(to)
+    handler.addFilter(_OnceAMinute("dramatiq.worker.ConsumerThread"))
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=[

@@ -101,6 +101,33 @@ def test_configured_twice_every_event_is_still_logged_once() -> None:
     assert len(piped.getvalue().splitlines()) == 1
 
 
+def test_consumers_that_cannot_reach_redis_say_so_once_a_minute() -> None:
+    piped = configured("INFO", LogFormat.JSON)
+
+    def say(name: str, message: str, second: float) -> None:
+        record = logging.makeLogRecord({"name": name, "msg": message, "args": (f"at {second}",), "levelno": 50})
+        record.created = second
+        logging.getLogger(name).handle(record)
+
+    away, unclear = "Consumer encountered a connection error: %s", "Failed to decode %s"
+    for second in (0, 3, 59.9, 60, 63):
+        for queue in ("deliver", "track"):
+            say(f"dramatiq.worker.ConsumerThread({queue})", away, second)
+    say("dramatiq.worker.ConsumerThread(track)", unclear, 63)
+    for second in (63, 64):
+        say("dramatiq.worker.WorkerThread", away, second)
+        say("followup.worker.actors", "redis.away %s", second)
+    assert [json.loads(line)["event"] for line in piped.getvalue().splitlines()] == [
+        "Consumer encountered a connection error: at 0",
+        "Consumer encountered a connection error: at 60",
+        "Failed to decode at 63",
+        "Consumer encountered a connection error: at 63",
+        "redis.away at 63",
+        "Consumer encountered a connection error: at 64",
+        "redis.away at 64",
+    ]
+
+
 def test_the_level_is_ours_and_libraries_only_warn() -> None:
     piped = configured("WARNING", LogFormat.JSON)
     log.info("ours.info")

@@ -46,7 +46,7 @@ def send_test_command(letter: str, to: str, order: str, as_json: bool) -> None:
     """
     Send LETTER as one customer would get it, to an address of your own.
 
-    It is on nobody's record. In test mode it goes where every letter goes.
+    It is on nobody's record, so no page knows its answers. In test mode it goes where every letter goes.
     """
     from followup.core.message import Accepted
     from followup.errors import FollowupError

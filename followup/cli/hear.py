@@ -36,12 +36,14 @@ def add_inbound(file: Path, as_json: bool) -> None:
     The raw mail is stored before anything looks at it; the same mail twice is one reply.
     """
     from followup.errors import UsageError
+    from followup.inbound.structure import is_mail
     from followup.services.receive import receive, store_raw
 
     app = make_app()
     raw = file.read_bytes()
-    if not raw.strip():
-        raise UsageError(f"{file} is empty", hint="Save the mail with its headers (show source, or save as .eml)")
+    if not is_mail(raw):
+        what = "is empty" if not raw.strip() else "is no mail: it does not begin with the headers of one"
+        raise UsageError(f"{file} {what}", hint="Save the mail with its headers (show source, or save as .eml)")
     inbound_id, new = store_raw(app.engine, raw, channel="file", clock=app.clock)
     _report(app, receive(app.engine, inbound_id, library=app.library, post=app.post()), inbound_id, as_json, new=new)
 

@@ -24,7 +24,12 @@ def messages_command() -> None:
 
 
 @messages_command.command("list")
-@click.option("--state", type=click.Choice([state.value for state in MessageState]), help="Only letters in this state.")
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in MessageState]),
+    metavar="STATE",
+    help="Only letters in this state: due, held, unknown, …",
+)
 @click.option("--workflow", metavar="NAME", help="Only letters of this workflow.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
@@ -66,7 +71,11 @@ def list_messages(state: str | None, workflow: str | None, limit: int, as_json: 
 @click.argument("number", type=int)
 @json_option
 def show_message(number: int, as_json: bool) -> None:
-    """Show one letter: how it stands, what the provider reported, and what it says."""
+    """
+    Show one letter, whole.
+
+    How it stands, what the provider reported of it, and what it says.
+    """
     from followup.errors import FollowupError
     from followup.services import draft, fate
 
@@ -133,7 +142,11 @@ def resend(number: int, yes: bool) -> None:
 @messages_command.command("cancel")
 @click.argument("number", type=int)
 def cancel(number: int) -> None:
-    """Withdraw a letter that has not left; its run goes on without it."""
+    """
+    Withdraw a letter that has not left.
+
+    Its run goes on without it.
+    """
     from followup.services import fate
 
     app = make_app()

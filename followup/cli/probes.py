@@ -12,7 +12,7 @@ from followup.services.checkup import Away
 if TYPE_CHECKING:
     from followup.settings import Settings
 
-LONGEST = 5.0  # seconds
+LONGEST = 4.0  # seconds; less than PostgreSQL's own patience, so that all servers are given up alike
 
 T = TypeVar("T")
 

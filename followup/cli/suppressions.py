@@ -44,7 +44,11 @@ def list_suppressions(limit: int, as_json: bool) -> None:
 @click.argument("email")
 @json_option
 def check(email: str, as_json: bool) -> None:
-    """Say whether letters may go to EMAIL; exit 1 when they may not."""
+    """
+    Say whether letters may go to EMAIL.
+
+    Exit 1 when they may not.
+    """
     from dataclasses import asdict
 
     from followup.services import suppress
@@ -85,7 +89,11 @@ def add(email: str, workflow: str | None, reason: str) -> None:
 @click.option("--workflow", metavar="NAME", help="Only for letters of this workflow.")
 @yes_option
 def remove(email: str, workflow: str | None, yes: bool) -> None:
-    """Let letters go to EMAIL again, because they asked for it themselves."""
+    """
+    Let letters go to EMAIL again.
+
+    For those who ask for it themselves.
+    """
     from followup.services import suppress
 
     app = make_app()

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from followup.cli import output
-from followup.cli.shared import Moment, dry_run_option, json_option, make_app, yes_option
+from followup.cli.shared import Moment, dry_run_option, json_option, make_app
 
 if TYPE_CHECKING:
     from followup.services.backfill import Asked
 
-ASK_ABOVE = 20  # enrollments
+ASK_ABOVE = 20  # enrollments; the help and the documents say so too
 COUNTED = "Runs count from when the trigger happened, and skip what is too late; with --now, from now."
 
 
@@ -64,7 +64,7 @@ def list_workflows(as_json: bool) -> None:
 @click.option("--since", metavar="DATE", type=Moment(), help="All whose trigger happened since DATE (ISO, UTC).")
 @click.option("--now", "start_now", is_flag=True, help="Count from now, not from when the trigger happened.")
 @dry_run_option
-@yes_option
+@click.option("--yes", is_flag=True, help=f"Do not ask, not even about more than {ASK_ABOVE} orders.")
 @json_option
 def trigger_command(
     *,
@@ -80,7 +80,8 @@ def trigger_command(
     Let customers into WORKFLOW by hand.
 
     Each is placed relative to when the trigger happened to them: steps whose time is over are skipped
-    with a reason. With --now the run begins at its first step today.
+    with a reason. With --now the run begins at its first step today. If more than 20 orders would come
+    in, it asks first; where nobody can be asked it does nothing without --yes.
     """
     from followup.services import backfill
 

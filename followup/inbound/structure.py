@@ -98,6 +98,12 @@ def take_apart(raw: bytes) -> Structure:
     return Structure(headers, content_type_of(headers), tuple(walk.parts), walk.truncated)
 
 
+def is_mail(raw: bytes) -> bool:
+    """Tell whether *raw* begins with a header that every mail has one of, and other files do not."""
+    headers, _ = read_headers(raw, 0, len(raw))
+    return any(headers.all(name) for name in ("from", "date", "received", "message-id", "subject"))
+
+
 def content_type_of(headers: Headers) -> str:
     """Return the content type in lower case; text/plain when there is none or none that makes sense."""
     given = headers.first("content-type").partition(";")[0].strip().lower()

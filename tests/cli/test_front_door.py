@@ -77,7 +77,7 @@ def test_every_command_that_a_hint_names_exists() -> None:
     named = set()
     for source in SOURCES:
         for text in re.findall(r"""(?:hint\(|hint=)f?(".*?")""", source.read_text(encoding="utf-8")):
-            named |= set(re.findall(r"followup ([a-z]+)(?: ([a-z]+))?", text))
+            named |= set(re.findall(r"followup ([a-z-]+)(?: ([a-z-]+))?", text))
     assert ("trigger", "") in {(name, "") for name, _ in named}
     known = every_command()
     for name, below in named:

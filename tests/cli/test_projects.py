@@ -81,6 +81,18 @@ def test_everything_the_new_project_tells_to_run_exists() -> None:
         assert not isinstance(command, click.Group) or command.get_command(context, second)
 
 
+def test_the_order_of_the_deploy_page_is_let_into_the_workflow_it_names(folder: Path, cli: Cli) -> None:
+    page = (Path(__file__).parents[2] / "docs/deploy.md").read_text(encoding="utf-8")
+    (order,) = re.findall(r"^```csv\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (trigger,) = re.findall(r"^followup (trigger .*--order TEST-1 --now)$", page, re.MULTILINE)
+    cli("init")
+    cli("apply")
+    (folder / "my-order.csv").write_text(order)
+    cli("import", "orders", "my-order.csv")
+    assert cli(*trigger.split()).out == "1 order enrolled in before-we-pack (TEST-1)\n"
+    assert "before-we-pack: active" in cli("why", "TEST-1").out
+
+
 def test_applying_twice_changes_nothing(project: Path, cli: Cli) -> None:
     assert cli("apply").out.startswith("Applied 1 workflow, 2 letters as bundle ")
     assert re.fullmatch(r"Nothing changed: bundle [0-9a-f]{12} already runs\.\n", cli("apply").out)

@@ -13,6 +13,7 @@ from followup.settings import load
 from followup.store import messages, suppressions
 from followup.store.engine import reading, writing
 from followup.store.schema import messages as table
+from followup.store.types import real_now
 from tests.cli.conftest import Cli
 
 STATUS = """\
@@ -95,6 +96,7 @@ def test_the_numbers(played: Path, cli: Cli) -> None:
         "answers": 1,
         "waiting_for_us": 1,
         "halted": {},
+        "first_letters": {},
     }
 
 
@@ -189,6 +191,7 @@ def test_what_began_to_leave_is_told_at_that_time(played: Path, cli: Cli, state:
     app = App(load())
     with writing(app.engine) as conn:
         left = {"state": state.value, "sending_at": sending_at, "accepted_at": None, "reason": "no answer"}
+        left |= {"leased_until": real_now(60)} if state is MessageState.SENDING else {}
         conn.execute(table.update().where(table.c.letter == "thanks", table.c.state == "accepted").values(left))
     app.close()
     assert f"  Fri 06 Mar 2026 17:30 +00:00  letter thanks: {state.value}, no answer\n" in cli("why", "A-1").out

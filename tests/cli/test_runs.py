@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from followup.app import App
+from followup.cli.workflows import ASK_ABOVE
 from followup.services import quarantine
 from followup.settings import load
 from tests.cli.conftest import Cli
-from tests.cli.shop import WORKFLOW, delivered_lately
+from tests.cli.shop import HEADER, WORKFLOW, delivered_lately
 from tests.inbound.posts import CONTENT_TYPE, a_raw_post
 
 AT_ONCE = WORKFLOW.replace("  - wait: 1 day\n  - ask", "  - ask", 1).replace("hours: 09:00-18:00", "hours: 00:00-24:00")
@@ -108,6 +109,28 @@ def test_an_empty_mail_is_wrong_usage(live: Path, cli: Cli) -> None:
     assert cli("inbound", "add", "empty.eml", code=2).err.startswith("error: empty.eml is empty\nhint: ")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER + "L-1,delivered,2026-01-01T10:00:00Z,,ana@example.com,,,,,,,,,,\n",
+        "L-1,2026-01-01T10:00:00Z,ana@example.com\n",
+        "Hello Mara,\nthe box was open.\n",
+        "\nFrom: ana@example.com\n\nHello\n",
+        "workflow: after-arrival\n",
+        "\x89PNG\r\n\x1a\n",
+    ],
+    ids=["orders", "rows", "words", "blank line first", "workflow", "picture"],
+)
+def test_a_file_that_is_no_mail_is_wrong_usage_and_not_kept(project: Path, cli: Cli, text: str) -> None:
+    cli("apply")
+    (project / "file").write_text(text)
+    refused = cli("inbound", "add", "file", code=2)
+    assert refused.err.startswith(
+        "error: file is no mail: it does not begin with the headers of one\nhint: Save the mail"
+    )
+    assert cli("inbound", "list").out == "Every mail is on somebody's record.\n"
+
+
 def test_the_same_order_enters_once(live: Path, cli: Cli) -> None:
     cli("trigger", "after-arrival", "--order", "L-1")
     ran = cli("trigger", "after-arrival", "--since", "2020-01-01")
@@ -135,6 +158,15 @@ def test_many_at_once_need_a_yes(live: Path, cli: Cli) -> None:
     assert refused.out == ""
     assert cli("status", "--json").document["enrollments"] == {}
     assert cli("trigger", "after-arrival", "--since", "2020-01-01", "--yes", "--json").document["entered"] == 21
+
+
+def test_twenty_orders_are_let_in_without_asking_as_help_and_documents_say(live: Path, cli: Cli) -> None:
+    (live / "many.csv").write_text(delivered_lately(ASK_ABOVE))
+    cli("import", "orders", "many.csv")
+    assert cli("trigger", "after-arrival", "--since", "2020-01-01", "--json").document["entered"] == ASK_ABOVE
+    docs = Path(__file__).parents[2] / "docs"
+    for text in (cli("trigger", "-h").out, *((docs / name).read_text() for name in ("deploy.md", "orders.md"))):
+        assert f"more than {ASK_ABOVE}" in " ".join(text.split())
 
 
 def test_late_runs_skip_what_is_over_unless_they_begin_now(live: Path, cli: Cli) -> None:

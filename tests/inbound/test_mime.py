@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -8,6 +9,7 @@ from followup.inbound.header_values import addresses, decoded
 from followup.inbound.html_text import plain_text
 from followup.inbound.kind import mail_kind
 from followup.inbound.mime import read
+from followup.inbound.structure import is_mail
 
 
 def a_mail(body=b"Hello", content_type=b"text/plain; charset=utf-8", **headers):
@@ -164,3 +166,8 @@ SCRAPS = [
 @given(st.lists(st.sampled_from(SCRAPS), max_size=40).map(b"".join))
 def test_scraps_of_mails_are_a_mail(raw):
     mail_kind(read(raw))
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).parent / "mails").glob("*.eml")), ids=lambda file: file.stem)
+def test_every_kind_of_mail_is_known_as_one_by_its_headers(file: Path) -> None:
+    assert is_mail(file.read_bytes())
