@@ -109,9 +109,9 @@ def remove(email: str, workflow: str | None, yes: bool) -> None:
 @json_option
 def import_suppressions(file: Path, reason: str, as_json: bool) -> None:
     """
-    Bring a list in: addresses one a line, SendGrid's export, or our own.
+    Bring a list in from a file.
 
-    Do it before the first letter leaves. The same list again changes nothing.
+    Addresses one a line, SendGrid's export, or our own. Do it before the first letter leaves. The same list again changes nothing.
     """
     from dataclasses import asdict
 
@@ -135,9 +135,9 @@ def import_suppressions(file: Path, reason: str, as_json: bool) -> None:
 @suppressions_command.command("export")
 def export() -> None:
     """
-    Print the whole list as CSV, the oldest entries first.
+    Print the whole list as CSV.
 
-    It holds hashes under FOLLOWUP_SUPPRESSION_KEY, and can be imported where that key is the same.
+    The oldest entries come first. It holds hashes under FOLLOWUP_SUPPRESSION_KEY, and can be imported where that key is the same.
     """
     from followup.services import suppress
 

@@ -176,7 +176,7 @@ def test_the_database_is_named_without_its_password(folder: Path, doctor: Any) -
 def test_a_database_that_answers_nothing_is_given_up(folder: Path, doctor: Any) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:  # takes the connection, and says nothing
         found = doctor(code=1, DATABASE_URL=f"postgres://ana:hush@127.0.0.1:{server.getsockname()[1]}/shop")
-    assert found["database"]["says"].endswith("no answer within 5 seconds")
+    assert found["database"]["says"].endswith("no answer within 4 seconds")
 
 
 def test_a_file_on_a_platform_that_throws_its_disk_away_is_a_warning(ready: Path, doctor: Any) -> None:
