@@ -1,8 +1,10 @@
 """The documents say what is there: links lead somewhere, commands exist, every setting is listed."""
 
+import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import click
@@ -121,6 +123,34 @@ def test_every_module_has_one_room_on_the_architecture_page() -> None:
     files = [path.relative_to(ROOT / "followup") for path in (ROOT / "followup").rglob("*.py")]
     modules = {"/".join(path.with_suffix("").parts[:2]) for path in files if path.name != "__init__.py"}
     assert sorted(rooms) == sorted(modules)
+
+
+def test_every_fault_and_bad_input_of_the_reliability_page_names_tests_that_exist() -> None:
+    page = (ROOT / "docs/reliability.md").read_text()
+    for title, fewest in (("faults", 20), ("bad input", 13)):
+        section = page.split(f"## What was tried: {title}\n")[1].split("\n## ")[0]
+        _, _, *rows = (line for line in section.splitlines() if line.startswith("|"))
+        assert len(rows) >= fewest
+        for row in rows:
+            named = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", row)
+            assert named, f"no test is named: {row[:60]}"
+            for file, test in named:
+                assert test in all_tests_of(ROOT / file), f"{file}::{test}"
+
+
+@cache
+def all_tests_of(file: Path) -> set[str]:
+    """Return the tests of a file by name, those of a class with its name before theirs."""
+    found: set[str] = set()
+    inside: list[tuple[str, ast.AST]] = [("", ast.parse(file.read_text()))]
+    while inside:
+        within, node = inside.pop()
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                inside.append((f"{within}{child.name}::", child))
+            elif isinstance(child, ast.FunctionDef) and child.name.startswith("test_"):
+                found.add(within + child.name)
+    return found
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -79,6 +79,17 @@ def test_an_answer_is_matched_in_the_customers_language(world: World) -> None:
     assert world.hear(a_reply(world.letters()[0], "Etwas ist kaputt")).answer == "broken"
 
 
+def test_a_letter_of_ours_that_comes_back_is_a_machines_and_is_not_answered(asked: World) -> None:
+    (file,) = (asked.folder / "outbox").glob("*.eml")
+    (letter,) = asked.letters()
+    back = f"Delivered-To: {letter['Reply-To'].addresses[0].addr_spec}\r\n".encode()
+    heard = asked.hear(back + file.read_bytes())
+    assert (heard.kind, heard.answer) == (MailKind.LIST, None)
+    asked.drain()
+    assert asked.rows("conversations") == asked.rows("answers") == []
+    assert len(asked.letters()) == 1
+
+
 def test_an_out_of_office_note_is_no_answer_and_no_conversation_and_extends_the_timeout(asked: World) -> None:
     mail = a_reply(asked.letters()[0], "I am out of office until 20 March 2026.", Auto_Submitted="auto-replied")
     assert asked.hear(mail).kind is MailKind.AUTO_REPLY

@@ -22,7 +22,7 @@ from tests.local_sendgrid.hooks import post_events
 from tests.wire.harness import until
 from tests.wire.test_processes import Shop, answers, free_port, shop_on
 
-LETTERS, BEFORE = 60, 10
+LETTERS, BEFORE, UNWRITTEN = 60, 10, 5
 
 
 @dataclass
@@ -39,9 +39,10 @@ class Backup:
         self.shop.orders(BEFORE)
         worker = self.shop.command("worker")
         until(lambda: self.shop.all_accepted(BEFORE), what="the first letters")
-        sendgrid.latency_seconds = 2  # longer than it takes to begin a backup
-        self.shop.orders(LETTERS - BEFORE, first=BEFORE + 1)
+        sendgrid.latency_seconds = 4  # longer than it takes to begin a backup
+        self.shop.orders(LETTERS - BEFORE - UNWRITTEN, first=BEFORE + 1)
         until(lambda: len(sendgrid.ledger) > BEFORE, what="a letter under way")
+        self.shop.orders(UNWRITTEN, first=LETTERS - UNWRITTEN + 1)  # the one thread has no time for them yet
         taken_at = SystemClock().now()
         self.keep()
         sendgrid.latency_seconds = 0
@@ -49,7 +50,10 @@ class Backup:
         assert worker.stop() == 0
         self.shop.engine.dispose()
         self.bring_back()
-        assert BEFORE <= self.shop.states()["accepted"] < LETTERS, "the backup is older than some letters"
+        states = self.shop.states()
+        assert BEFORE <= states["accepted"] < LETTERS, "the backup is older than some letters"
+        assert states["due"] > 0
+        assert states.total() < LETTERS, "and than the writing of some"
         return taken_at
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -129,6 +133,7 @@ def test_a_restored_database_is_noticed_and_what_it_has_forgotten_does_not_leave
 
     recovered = backup.run("db", "recovered", "--since", since.isoformat(), "--yes")
     assert recovered.returncode == 0, recovered.stdout
+    assert set(shop.states()) == {"accepted", "unknown"}
     with reading(shop.engine) as conn:
         assert strangers(conn, SystemClock().now()) is None, "it is known by now"
     worker = shop.command("worker")
