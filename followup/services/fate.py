@@ -7,14 +7,14 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.absence import NEIGHBOURS, REPORTS_LAST, Feed, doubts
+from followup.core.absence import NEIGHBOURS, REPEATED, REPORTS_LAST, Feed, doubts
 from followup.core.message import CANCELLABLE, Action, MessageState
 from followup.errors import NotFound, UsageError
 from followup.inbound.sendgrid import PROVIDER
 from followup.services import record
 from followup.services.claim import decided_about
 from followup.services.library import Library
-from followup.store import audit, decisions, enrollments, feed, messages, pulse
+from followup.store import audit, decisions, enrollments, feed, gaps, messages, pulse
 from followup.store.engine import reading, writing
 from followup.store.messages import ListedMessage, StoredMessage
 
@@ -135,10 +135,11 @@ def doubts_about(conn: Connection, message: StoredMessage, now: datetime) -> tup
     transport, at = message.transport or "", message.sending_at
     known = Feed(
         reports=transport.rpartition(", ")[2] == PROVIDER,  # test mode puts its name before
-        later=feed.reported_later(conn, transport, at),
+        later=feed.reported_later(conn, transport, at, at + REPEATED),
         silent=feed.unreported(conn, transport, at - NEIGHBOURS, at + REPORTS_LAST),
         unread=feed.unread_since(conn, at),
         last_at=pulse.last_event(conn),
+        lost=(restored := gaps.doubtful_until(conn)) is not None and restored >= at,
     )
     return doubts(at, message.not_after, known, now=now)
 
