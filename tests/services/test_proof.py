@@ -196,6 +196,15 @@ def test_in_test_mode_the_way_out_reports_as_well(lost: World) -> None:
     assert doubts(lost) == ()
 
 
+def test_old_letters_that_nobody_can_prove_keep_no_other_from_being_proven(lost: World) -> None:
+    quiet_day(lost)
+    with writing(lost.engine) as conn:
+        for number in range(fate.BATCH + 5):
+            older = {"id": 1_000 + number, "step": f"old-{number}", "token": f"old {number}", "transport": None}
+            conn.execute(insert_copy(lost, 0, **older, sending_at=MONDAY - 9 * DAY))
+    assert resend_proven(lost) == 1
+
+
 def test_a_list_says_what_is_missing_to_each_proof(lost: World) -> None:
     quiet_day(lost)
     unknown, accepted = reversed(fate.listing(lost.engine, state=None, workflow=None, limit=9, clock=lost.clock))
