@@ -8,7 +8,8 @@ is over, and the reports demonstrably arrived all the while, silence about a let
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-REPORTS_LAST = timedelta(hours=25)  # 24 in which SendGrid repeats an event, and one for it to begin to
+REPEATED = timedelta(hours=24)  # how long SendGrid repeats an event
+REPORTS_LAST = REPEATED + timedelta(hours=1)  # and one hour for it to begin to
 NEIGHBOURS = timedelta(hours=1)  # before the attempt: how far around it every accepted letter must be reported on
 
 
@@ -18,8 +19,9 @@ class Feed:
     What is known of the provider's reports around one attempt.
 
     ``reports`` says whether the way out reports at all. ``later`` counts letters that left after the attempt and
-    were reported on, ``silent`` those accepted around it that were not. ``unread`` counts posts and events that
-    came since and could not be read, or have not been yet. ``last_at`` is when the last event came.
+    were reported on while a report about it was still being repeated, ``silent`` those accepted around it that were
+    not reported on. ``unread`` counts posts and events that came since and could not be read, or have not been yet.
+    ``last_at`` is when the last event came. ``lost`` says that the database was restored since.
     """
 
     reports: bool
@@ -27,6 +29,7 @@ class Feed:
     silent: int
     unread: int
     last_at: datetime | None
+    lost: bool = False
 
 
 def doubts(sending_at: datetime, not_after: datetime | None, feed: Feed, *, now: datetime) -> tuple[str, ...]:
@@ -36,9 +39,10 @@ def doubts(sending_at: datetime, not_after: datetime | None, feed: Feed, *, now:
         return ("the way out it was given to does not report what became of letters",)
     missing = (
         (now < over, f"a report may still come until {over:%Y-%m-%d %H:%M} UTC"),
-        (not feed.later, "no letter that left later has been reported on"),
+        (not feed.later, "no letter that left later was reported on while one about it would have come"),
         (feed.last_at is None or feed.last_at < over, "no report has come since that time was over"),
         (feed.silent > 0, f"{feed.silent} accepted letters of that time were not reported on either"),
+        (feed.lost, "the database was restored, and reports that came before may be lost"),
         (feed.unread > 0, f"{feed.unread} reports that came since have not been read"),
         (not_after is not None and now >= not_after, "it is too late to send it by now"),
     )

@@ -7,14 +7,14 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.absence import NEIGHBOURS, REPORTS_LAST, Feed, doubts
+from followup.core.absence import NEIGHBOURS, REPEATED, REPORTS_LAST, Feed, doubts
 from followup.core.message import CANCELLABLE, Action, MessageState
 from followup.errors import NotFound, UsageError
 from followup.inbound.sendgrid import PROVIDER
 from followup.services import record
 from followup.services.claim import decided_about
 from followup.services.library import Library
-from followup.store import audit, decisions, enrollments, feed, messages, pulse
+from followup.store import audit, decisions, enrollments, feed, gaps, messages, pulse
 from followup.store.engine import reading, writing
 from followup.store.messages import ListedMessage, StoredMessage
 
@@ -113,20 +113,27 @@ def cancel(engine: Engine, message_id: int, *, clock: Clock) -> None:
 
 def resend_proven(engine: Engine, *, library: Library, clock: Clock) -> int:
     """Let those letters go again that are proven not to have been accepted; return how many."""
-    now, sent_again = clock.now(), 0
-    with reading(engine) as conn:
-        old = messages.unknown(conn, before=now - REPORTS_LAST, limit=BATCH)
-    for candidate in old:
-        with writing(engine, "fate.resend_proven") as conn:
-            enrollments.lock(conn, [candidate.enrollment_id])
-            message = messages.lock(conn, [candidate.id], MessageState.UNKNOWN).get(candidate.id)
-            if message is None or doubts_about(conn, message, now):
-                continue
-            _send_again(conn, message, library, now)
-            _note(conn, message, now, "sent again: it is proven that it was not accepted")
-            sent_again += 1
-            log.warning("message.resent", extra={"message_id": message.id})
-    return sent_again
+    now, sent_again, last = clock.now(), 0, 0
+    while True:  # page by page: those that nobody can ever prove stay where they are
+        with reading(engine) as conn:
+            old = messages.unknown(conn, before=now - REPORTS_LAST, after_id=last, limit=BATCH)
+        if not old:
+            return sent_again
+        sent_again += sum(_resent(engine, candidate, library, now) for candidate in old)
+        last = old[-1].id
+
+
+def _resent(engine: Engine, candidate: StoredMessage, library: Library, now: datetime) -> bool:
+    """Let a letter go again if it is still unknown, and its absence is proven."""
+    with writing(engine, "fate.resend_proven") as conn:
+        enrollments.lock(conn, [candidate.enrollment_id])
+        message = messages.lock(conn, [candidate.id], MessageState.UNKNOWN).get(candidate.id)
+        if message is None or doubts_about(conn, message, now):
+            return False
+        _send_again(conn, message, library, now)
+        _note(conn, message, now, "sent again: it is proven that it was not accepted")
+    log.warning("message.resent", extra={"message_id": message.id})
+    return True
 
 
 def doubts_about(conn: Connection, message: StoredMessage, now: datetime) -> tuple[str, ...]:
@@ -135,10 +142,11 @@ def doubts_about(conn: Connection, message: StoredMessage, now: datetime) -> tup
     transport, at = message.transport or "", message.sending_at
     known = Feed(
         reports=transport.rpartition(", ")[2] == PROVIDER,  # test mode puts its name before
-        later=feed.reported_later(conn, transport, at),
+        later=feed.reported_later(conn, transport, at, at + REPEATED),
         silent=feed.unreported(conn, transport, at - NEIGHBOURS, at + REPORTS_LAST),
         unread=feed.unread_since(conn, at),
         last_at=pulse.last_event(conn),
+        lost=(restored := gaps.doubtful_until(conn)) is not None and restored >= at,
     )
     return doubts(at, message.not_after, known, now=now)
 

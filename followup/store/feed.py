@@ -10,9 +10,10 @@ from followup.core.provider import EventState
 from followup.store.schema import messages, past_tokens, provider_events
 
 
-def reported_later(conn: Connection, transport: str, after: datetime, *, limit: int = 3) -> int:
-    """Return how many letters that were given to *transport* after *after* were reported on, up to *limit*."""
-    later = messages.c.transport == transport, messages.c.sending_at > after, _reported()
+def reported_later(conn: Connection, transport: str, after: datetime, until: datetime, *, limit: int = 3) -> int:
+    """Return how many letters given to *transport* after *after* were reported on by *until*, up to *limit*."""
+    by_then = _reported().where(provider_events.c.received_at <= until)
+    later = messages.c.transport == transport, messages.c.sending_at > after, by_then
     wanted = select(messages.c.id).where(*later, messages.c.state == MessageState.ACCEPTED.value).limit(limit)
     return len(conn.scalars(wanted).all())
 

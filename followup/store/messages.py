@@ -311,12 +311,11 @@ def release(
     return move(conn, Action.RELEASE, rows)
 
 
-def unknown(conn: Connection, *, before: datetime | None = None, limit: int) -> list[StoredMessage]:
-    """Return messages of unknown fate whose attempt began before *before* (business time), the oldest first."""
-    wanted = select(messages).where(messages.c.state == literal_column("'unknown'"))
-    if before is not None:
-        wanted = wanted.where(messages.c.sending_at < before)
-    return [_stored(row) for row in conn.execute(wanted.order_by(messages.c.sending_at, messages.c.id).limit(limit))]
+def unknown(conn: Connection, *, before: datetime, after_id: int, limit: int) -> list[StoredMessage]:
+    """Return messages of unknown fate whose attempt began before *before* (business time), by id, past *after_id*."""
+    wanted = select(messages).where(messages.c.state == literal_column("'unknown'"), messages.c.id > after_id)
+    older = wanted.where(messages.c.sending_at < before)
+    return [_stored(row) for row in conn.execute(older.order_by(messages.c.id).limit(limit))]
 
 
 def lock_doubtful(conn: Connection, *, due_by: datetime, limit: int) -> list[StoredMessage]:

@@ -28,6 +28,7 @@ def test_without_any_doubt_it_is_proven():
         ({"last_at": None}, "no report has come since that time was over"),
         ({"last_at": OVER - MINUTE}, "no report has come since that time was over"),
         ({"silent": 2}, "2 accepted letters of that time were not reported on either"),
+        ({"lost": True}, "the database was restored"),
         ({"unread": 3}, "3 reports that came since have not been read"),
     ],
 )
