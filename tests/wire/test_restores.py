@@ -14,13 +14,13 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import make_url
 
 from followup.clock import SystemClock
+from followup.services.track import store_events
 from followup.services.watch import strangers
 from followup.store.engine import reading
 from followup.store.schema import messages
 from tests.local_sendgrid import events_for
-from tests.local_sendgrid.hooks import post_events
 from tests.wire.harness import until
-from tests.wire.test_processes import Shop, answers, free_port, shop_on
+from tests.wire.test_processes import Shop, shop_on
 
 LETTERS, BEFORE, UNWRITTEN = 60, 10, 5
 
@@ -64,13 +64,9 @@ class Backup:
         return subprocess.CompletedProcess(words, process.popen.returncode, said, said)
 
     def provider_reports(self) -> None:
-        """Let the provider report what became of each letter."""
-        port = free_port()
-        web = self.shop.command("web", "--port", str(port))
-        until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), what="the web process")
+        """Store what the provider reports of each letter; no worker has read it yet."""
         reports = [event for entry in self.shop.running.sendgrid.accepted for event in events_for(entry, "delivered")]
-        assert post_events(f"http://127.0.0.1:{port}/hooks/sendgrid/events", reports, self.shop.running.signer) == 200
-        assert web.stop() == 0
+        store_events(self.shop.engine, json.dumps(reports).encode(), clock=SystemClock())
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
