@@ -119,24 +119,33 @@ def conversations_command() -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
 def list_conversations(limit: int, as_json: bool) -> None:
-    """List who waits for an answer from us, the longest first."""
+    """
+    List who waits for an answer from us, the longest first.
+
+    Nobody is told by mail: the owner answers from their own mailbox, to the customer's address.
+    """
     from followup import calendars
     from followup.services import report
 
     app = make_app()
     waiting = report.waiting(app.engine, limit=limit)
     if as_json:
-        output.document([asdict(one) for one in waiting])
+        output.document([asdict(one.waiting) | {"last_words": one.last_words} for one in waiting])
         return
     if not waiting:
         output.say("Nobody waits for an answer from us.")
         return
     rows = [
-        (output.local(one.waiting_since, calendars.zone(one.timezone) or calendars.UTC), one.email or "–", one.owner)
+        (
+            output.local(one.waiting.waiting_since, calendars.zone(one.waiting.timezone) or calendars.UTC),
+            one.waiting.email or "–",
+            one.waiting.owner,
+            output.quoted(one.last_words, most=80) if one.last_words else "–",
+        )
         for one in waiting
     ]
-    output.table(("since", "customer", "owner"), rows)
-    output.tell("Their letters are held. When one of you has answered:")
+    output.table(("since", "customer", "owner", "last words"), rows)
+    output.tell("Their letters are held. Answer from your own mailbox, to their address; then:")
     output.hint("followup conversations close EMAIL", "lets the letters go on")
 
 

@@ -224,10 +224,20 @@ def replies_of(engine: Engine, *, kind: str | None, limit: int) -> list[ListedRe
         return replies.listed(conn, kind=kind, limit=limit)
 
 
-def waiting(engine: Engine, *, limit: int) -> list[Waiting]:
+@dataclass(frozen=True, slots=True)
+class ListedConversation:
+    """A customer who waits for an answer from us, and what they said last, by mail or by click."""
+
+    waiting: Waiting
+    last_words: str | None
+
+
+def waiting(engine: Engine, *, limit: int) -> list[ListedConversation]:
     """Return who waits for an answer from us, longest first."""
     with reading(engine) as conn:
-        return conversations.waiting(conn, limit=limit)
+        found = conversations.waiting(conn, limit=limit)
+        said = replies.last_words(conn, {one.customer_id for one in found})
+        return [ListedConversation(one, said.get(one.customer_id)) for one in found]
 
 
 def blocked(engine: Engine) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, func, insert, null, select
+from sqlalchemy import Connection, func, insert, null, select, union_all
 
 from followup.core.replies import MailKind, Response, Source
 from followup.store.schema import answers, customers, messages, replies
@@ -188,6 +188,21 @@ def last_replies(conn: Connection, customer_ids: Collection[int]) -> dict[int, s
         replies.c.customer_id.in_(list(customer_ids)), replies.c.kind == MailKind.HUMAN.value
     )
     return {row.customer_id: row.text for row in conn.execute(wanted.order_by(replies.c.received_at, replies.c.id))}
+
+
+def last_words(conn: Connection, customer_ids: Collection[int]) -> dict[int, str]:
+    """Return by customer what they said last: words of a mail (or its subject), a comment, or the answer alone."""
+    wanted = list(customer_ids)
+    written = func.coalesce(func.nullif(replies.c.text, ""), replies.c.subject, "")
+    mails = select(replies.c.customer_id, replies.c.received_at.label("at"), written.label("words")).where(
+        replies.c.customer_id.in_(wanted), replies.c.kind == MailKind.HUMAN.value
+    )
+    chosen = func.coalesce(answers.c.comment, answers.c.label)
+    clicks = select(answers.c.customer_id, answers.c.at, chosen).where(
+        answers.c.customer_id.in_(wanted), answers.c.reply_id.is_(None)
+    )
+    rows = conn.execute(union_all(mails, clicks)).all()
+    return {row.customer_id: row.words for row in sorted(rows, key=lambda row: row.at)}
 
 
 def listed(conn: Connection, *, kind: str | None, limit: int) -> list[ListedReply]:

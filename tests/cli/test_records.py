@@ -246,11 +246,13 @@ def test_a_comment_typed_on_the_answer_page_is_listed(played: Path, cli: Cli) ->
 def test_who_waits_for_us(played: Path, cli: Cli) -> None:
     ran = cli("conversations", "list")
     assert ran.out == (
-        "since                         customer        owner\nWed 04 Mar 2026 13:00 +01:00  bo@example.com  mara\n"
+        "since                         customer        owner  last words\n"
+        "Wed 04 Mar 2026 13:00 +01:00  bo@example.com  mara   “The lid is cracked, and I wanted it for Sunday. Bo”\n"
     )
     assert "followup conversations close EMAIL" in ran.err
     (one,) = cli("conversations", "list", "--json").document
     assert (one["email"], one["waiting_since"]) == ("bo@example.com", "2026-03-04T12:00:00Z")
+    assert one["last_words"] == "The lid is cracked, and I wanted it for Sunday.\n\nBo"
 
 
 def test_the_workflows(played: Path, cli: Cli) -> None:

@@ -168,6 +168,29 @@ def test_the_last_words_of_a_person_stand(engine: Engine) -> None:
         assert replies.last_replies(conn, [ana.customer_id]) == {ana.customer_id: "last"}
 
 
+def test_the_last_words_are_those_of_a_mail_a_comment_or_an_answer(engine: Engine) -> None:
+    with writing(engine) as conn:
+        ana, ben, cleo, dan, eve = (Asked(conn, name) for name in ("ana", "ben", "cleo", "dan", "eve"))
+        ana.chose(conn, 1, "bad", comment="chipped")
+        ana.wrote(conn, 2, "and dented")
+        ana.wrote(conn, 3, "away", kind=MailKind.AUTO_REPLY)
+        ben.wrote(conn, 1, "hm")
+        ben.chose(conn, 2, "bad", comment="chipped")
+        cleo.chose(conn, 1, "bad")
+        named = dan.wrote(conn, 1, "It is bad")
+        dan.chose(conn, 1, "bad", source=Source.REPLY, reply_id=named)
+        eve.wrote(conn, 1, "", subject="A photo")
+        everybody = [one.customer_id for one in (ana, ben, cleo, dan, eve)]
+        assert replies.last_words(conn, everybody) == {
+            ana.customer_id: "and dented",
+            ben.customer_id: "chipped",
+            cleo.customer_id: "Bad",
+            dan.customer_id: "It is bad",
+            eve.customer_id: "A photo",
+        }
+        assert set(replies.last_words(conn, [ana.customer_id])) == {ana.customer_id}
+
+
 def test_replies_are_listed_newest_first_with_what_they_answer(engine: Engine) -> None:
     with writing(engine) as conn:
         ana = Asked(conn)
