@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from followup.core.customer import ConsentBasis
+from followup.core.enrollment import EnrollmentState
 from followup.core.gates import (
     FIRST_LETTERS,
     GATES,
@@ -419,8 +420,14 @@ def test_a_reminder_moved_too_near_the_timeout_is_dropped_then():
 
 # -- the order between them --
 
+
+def an_ended_enrollment():
+    return replace(an_enrollment(a_workflow(ask("q"))), state=EnrollmentState.EXITED)
+
+
 OBJECTIONS = [
     ("restored", {"in_doubt_until": on(3)}),
+    ("run", {"enrollment": an_ended_enrollment()}),
     ("halted", {"halted": "an operator"}),
     ("paused", {"workflow": {"status": WorkflowStatus.PAUSED}}),
     ("order", {"known": {"order": an_order(status=OrderStatus.CANCELLED)}}),

@@ -215,7 +215,9 @@ def others_claimed(conn: Connection, others: list[int]) -> int:
 def test_only_due_messages_are_held_for_a_claim(engine: Engine) -> None:
     with writing(engine) as conn:
         due, claimed, unasked = a_message(conn), a_message(conn, MessageState.CLAIMED), a_message(conn)
-        assert messages.lock_due(conn, [due, claimed]) == {due}
+        assert messages.lock_due(conn, [due, claimed], now=START) == {due}
+        later = a_message(conn, due_at=at(1))
+        assert messages.lock_due(conn, [later], now=START) == set(), "it was put off a moment ago"
         assert set(messages.lock(conn, [due, claimed, unasked], MessageState.DUE)) == {due, unasked}
         assert set(messages.lock(conn, [due, claimed], MessageState.CLAIMED)) == {claimed}
 
@@ -225,7 +227,7 @@ def test_messages_that_another_holds_are_passed_over(postgres_engine: Engine) ->
         keys = [a_message(conn) for _ in range(2)]
     with writing(postgres_engine) as one, writing(postgres_engine) as two:
         messages.lock(one, keys[:1], MessageState.DUE)
-        assert messages.lock_due(two, keys) == {keys[1]}
+        assert messages.lock_due(two, keys, now=START) == {keys[1]}
 
 
 # -- what a stopped worker left --

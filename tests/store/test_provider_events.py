@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from followup.core.message import MessageState, Outcome
+from followup.core.message import Action, MessageState, Outcome
 from followup.core.provider import EventState
 from followup.store import aliases, messages, provider_events
 from followup.store.engine import writing
 from followup.store.provider_events import NewReport
-from tests.store.make import START, a_message, column, end_lease, plan_of, set_column, taken_back
+from tests.store.make import START, a_message, at, column, end_lease, plan_of, taken_back
 
 ENDS = [state for state in EventState if state is not EventState.RECEIVED]
 
@@ -124,7 +124,7 @@ def test_a_message_is_held_by_its_token(postgres_engine: Engine) -> None:
         found = messages.lock_by_token(one, f"token {key}")
         assert found is not None
         assert found.id == key
-        assert messages.lock_due(two, [key]) == set()
+        assert messages.lock_due(two, [key], now=at(0)) == set()
         assert messages.lock_by_token(one, "another") is None
 
 
@@ -136,6 +136,6 @@ def test_a_message_is_known_by_every_id_it_went_by(engine: Engine) -> None:
         tokens = {"<a@x>": f"token {one}", "<b@x>": f"token {one}", "<c@x>": f"token {two}"}
         assert aliases.tokens(conn, [*tokens, "<d@x>"]) == tokens
         assert aliases.tokens(conn, []) == {}
-        set_column(conn, "messages", "state", two, "due")
-        set_column(conn, "messages", "token", two, None)
+        again = {"id": two, "due_at": at(0), "token": None, "sending_at": None}
+        assert messages.move(conn, Action.RETRY, [again]) == 1
         assert aliases.tokens(conn, ["<c@x>"]) == {}, "that attempt is known not to have left"
