@@ -111,7 +111,8 @@ def import_suppressions(file: Path, reason: str, as_json: bool) -> None:
     """
     Bring a list in from a file.
 
-    Addresses one a line, SendGrid's export, or our own. Do it before the first letter leaves. The same list again changes nothing.
+    Addresses one a line, SendGrid's export, or our own. Do it before the first letter leaves. The same
+    list again changes nothing.
     """
     from dataclasses import asdict
 
@@ -137,7 +138,8 @@ def export() -> None:
     """
     Print the whole list as CSV.
 
-    The oldest entries come first. It holds hashes under FOLLOWUP_SUPPRESSION_KEY, and can be imported where that key is the same.
+    The oldest entries come first. It holds hashes under FOLLOWUP_SUPPRESSION_KEY, and can be imported where
+    that key is the same.
     """
     from followup.services import suppress
 

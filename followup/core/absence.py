@@ -21,7 +21,8 @@ class Feed:
     ``reports`` says whether the way out reports at all. ``later`` counts letters that left after the attempt and
     were reported on while a report about it was still being repeated, ``silent`` those accepted around it that were
     not reported on. ``unread`` counts posts and events that came since and could not be read, or have not been yet.
-    ``last_at`` is when the last event came. ``lost`` says that the database was restored since.
+    ``last_at`` is when the last event came. ``lost`` says that the database was restored since, ``opened``
+    that a link of the letter was opened: by somebody who has it, then, or a machine that looked into it.
     """
 
     reports: bool
@@ -30,6 +31,7 @@ class Feed:
     unread: int
     last_at: datetime | None
     lost: bool = False
+    opened: bool = False
 
 
 def doubts(sending_at: datetime, not_after: datetime | None, feed: Feed, *, now: datetime) -> tuple[str, ...]:
@@ -42,6 +44,7 @@ def doubts(sending_at: datetime, not_after: datetime | None, feed: Feed, *, now:
         (not feed.later, "no letter that left later was reported on while one about it would have come"),
         (feed.last_at is None or feed.last_at < over, "no report has come since that time was over"),
         (feed.silent > 0, f"{feed.silent} accepted letters of that time were not reported on either"),
+        (feed.opened, "somebody, or a mail scanner, opened a link of it"),
         (feed.lost, "the database was restored, and reports that came before may be lost"),
         (feed.unread > 0, f"{feed.unread} reports that came since have not been read"),
         (not_after is not None and now >= not_after, "it is too late to send it by now"),

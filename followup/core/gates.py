@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from followup.core.customer import ConsentBasis
 from followup.core.decide import REMINDER_MARGIN, names_for, timeout_at, values_of
-from followup.core.enrollment import Enrollment
+from followup.core.enrollment import Enrollment, EnrollmentState
 from followup.core.facts import Facts
 from followup.core.message import Purpose
 from followup.core.schedule import Calendar, SendWindow
@@ -27,6 +27,7 @@ EXISTING_CUSTOMER = timedelta(days=730)  # 24 months after the last order
 HALTED = "everything is halted"
 FIRST_LETTERS = "the first letters wait until a person has read them"
 DAY = timedelta(hours=24)
+PER_DAY = "per_day"
 SHORTEST_POSTPONE = timedelta(seconds=60)
 
 
@@ -134,6 +135,13 @@ def in_doubt(candidate: Candidate, now: datetime) -> Verdict | None:
     return Verdict(VerdictKind.DOUBT, "restored", "the database was restored: it may have left already", values)
 
 
+def run_over(candidate: Candidate, now: datetime) -> Verdict | None:
+    """A letter that was given up and is due again may have outlived its run."""
+    if candidate.enrollment.state is EnrollmentState.ACTIVE:
+        return None
+    return Verdict(VerdictKind.CANCEL, "run", f"its run is {candidate.enrollment.state.value}")
+
+
 def halted(candidate: Candidate, now: datetime) -> Verdict | None:
     if candidate.halted is None:
         return None
@@ -143,7 +151,12 @@ def halted(candidate: Candidate, now: datetime) -> Verdict | None:
 def paused(candidate: Candidate, now: datetime) -> Verdict | None:
     if candidate.workflow.status is WorkflowStatus.LIVE:
         return None
-    return Verdict(VerdictKind.HOLD, "paused", f"the workflow is {candidate.workflow.status.value}")
+    return Verdict(VerdictKind.HOLD, "paused", not_live(candidate.workflow.status))
+
+
+def not_live(status: WorkflowStatus) -> str:
+    """Return why a letter of a workflow with that status is held."""
+    return f"the workflow is {status.value}"
 
 
 def order_void(candidate: Candidate, now: datetime) -> Verdict | None:
@@ -257,7 +270,7 @@ def per_day(candidate: Candidate, now: datetime) -> Verdict | None:
         return None
     values: dict[str, object] = {"per_day": limit, "left": len(candidate.today)}
     reason = f"{limit} letters of this workflow in the last 24 hours"
-    return Verdict(VerdictKind.POSTPONE, "per_day", reason, values, until=candidate.today[-limit] + DAY)
+    return Verdict(VerdictKind.POSTPONE, PER_DAY, reason, values, until=candidate.today[-limit] + DAY)
 
 
 def first_letters(candidate: Candidate, now: datetime) -> Verdict | None:
@@ -276,6 +289,7 @@ def _in_words(span: timedelta) -> str:
 
 GATES: tuple[Gate, ...] = (
     in_doubt,
+    run_over,
     halted,
     paused,
     order_void,

@@ -25,15 +25,17 @@ class Sender:
     """
     How a sender stands; all moments are of the database's clock.
 
-    ``closed_until`` is when the breaker, or the provider's limit, lets letters leave again; ``trips`` counts how
-    often the breaker opened without one getting through. ``probe`` is the message that tries. ``next_at`` is
-    when the rate has room again.
+    ``failures`` counts letters of unknown fate in a row, ``failing_since`` and ``failed_at`` are when they were lost.
+    ``closed_until`` is when the breaker, or the provider's limit, lets letters leave again; ``trips`` counts how often
+    the breaker opened without one getting through. ``probe`` is the message that tries. ``next_at`` is when the rate
+    has room again.
     """
 
     key: str
     paused: str | None = None  # why
     failures: int = 0
     failing_since: datetime | None = None
+    failed_at: datetime | None = None
     trips: int = 0
     closed_until: datetime | None = None
     because: str | None = None  # why it is closed
@@ -104,12 +106,12 @@ def _failed(sender: Sender, message_id: int, now: datetime, reason: str) -> Send
         return _tripped(sender, now, reason)
     if sender.is_closed(now) or sender.trips:  # it left before the breaker opened
         return sender
-    since = sender.failing_since
-    if since is None or now - since > FAILURES_WITHIN:
-        return replace(sender, failures=1, failing_since=now)
-    if sender.failures + 1 < FAILURES:
-        return replace(sender, failures=sender.failures + 1)
-    return _tripped(sender, now, reason)
+    earlier = (sender.failing_since, sender.failed_at)
+    lately = [at for at in earlier if at is not None and now - at <= FAILURES_WITHIN] + [now]
+    if len(lately) >= FAILURES:
+        return _tripped(sender, now, reason)
+    failed_at = lately[1] if len(lately) > 1 else None
+    return replace(sender, failures=len(lately), failing_since=lately[0], failed_at=failed_at)
 
 
 def _tripped(sender: Sender, now: datetime, reason: str) -> Sender:

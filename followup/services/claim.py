@@ -11,9 +11,9 @@ from followup.authoring.bundle import Bundle
 from followup.core import tokens
 from followup.core.customer import normalize_address
 from followup.core.facts import Facts
-from followup.core.gates import DAY, Candidate, Verdict, VerdictKind, judge
+from followup.core.gates import DAY, PER_DAY, Candidate, Verdict, VerdictKind, judge
 from followup.core.message import Action, HaltScope, Purpose
-from followup.core.workflow import Workflow
+from followup.core.workflow import Letter, Workflow
 from followup.services import facts
 from followup.services.facts import Known
 from followup.services.library import Library
@@ -94,10 +94,11 @@ def claim(
     free_customers = customers.lock_free(conn, {message.customer_id for message in wanted})
     wanted = [message for message in wanted if message.customer_id in free_customers]
     held = {one.id: one for one in enrollments.lock_free(conn, {message.enrollment_id for message in wanted})}
-    still_due = messages.lock_due(conn, {message.id for message in wanted if message.enrollment_id in held})
+    still_due = messages.lock_due(conn, {one.id for one in wanted if one.enrollment_id in held}, now=now)
     wanted = [message for message in wanted if message.id in still_due]
     bundle = library.newest(conn)
     known = facts.read(conn, list(held.values()), library=library, now=now)
+    _hold_limits(conn, wanted, known)
     candidates = _candidates(conn, wanted, known, bundle=bundle, suppression_key=suppression_key, now=now)
     today = _left_today(conn, wanted, known, now)
     room = Room.of(conn, {message.id: _signer(bundle, message, known) for message in wanted}, standing)
@@ -108,6 +109,8 @@ def claim(
         verdict = judge(replace(candidates[message.id], today=tuple(left)), now=now)
         if verdict is not None:
             stopped.append((message, verdict))
+            if verdict.gate == PER_DAY and verdict.until is not None:
+                left.append(verdict.until)  # the next one waits for the slot after this one's
         elif room.take(message.id):
             passed.append(message)
             left.append(now)
@@ -131,9 +134,26 @@ def _one_each(due: Sequence[StoredMessage]) -> list[StoredMessage]:
 
 def _signer(bundle: Bundle, message: StoredMessage, known: Mapping[int, Known]) -> str:
     """Return who signs the letter as it stands: itself may say so, else its step or workflow does."""
+    one = known[message.enrollment_id]
+    step = one.workflow.step(message.step)
+    otherwise = (step.sender if isinstance(step, Letter) else None) or one.workflow.sender
     if message.letter not in bundle.defaults:
-        return message.sender
-    return bundle.letter(message.letter, known[message.enrollment_id].facts.customer.language).sender or message.sender
+        return otherwise
+    return bundle.letter(message.letter, one.facts.customer.language).sender or otherwise
+
+
+def _hold_limits(conn: Connection, wanted: Sequence[StoredMessage], known: Mapping[int, Known]) -> None:
+    """
+    Hold the rows of workflows that count: nobody else counts and sends, or lets first letters go, meanwhile.
+
+    All at once and in order, as everybody takes them.
+    """
+    workflows = {message.workflow for message in wanted}
+    first = workflow_limits.first_letters(conn, workflows)
+    counted = {message.workflow for message in wanted if known[message.enrollment_id].workflow.per_day}
+    counted |= {name for name, one in first.items() if one.pending}
+    if counted:
+        workflow_limits.lock(conn, counted)
 
 
 def _left_today(
@@ -141,13 +161,11 @@ def _left_today(
 ) -> dict[str, list[datetime]]:
     """
     Return when letters of each workflow that has a daily limit left in the last 24 hours, oldest first.
-
-    The workflow's row is held, so that nobody else counts and sends meanwhile.
     """
-    limits = {message.workflow: known[message.enrollment_id].workflow.per_day for message in wanted}
-    limited = {name: limit for name, limit in limits.items() if limit is not None}
-    if limited:
-        workflow_limits.lock(conn, limited)
+    limited: dict[str, int] = {}
+    for message in wanted:  # a workflow that is gone from the bundle has as many limits as versions
+        if limit := known[message.enrollment_id].workflow.per_day:
+            limited[message.workflow] = max(limit, limited.get(message.workflow, 0))
     return {name: messages.left_since(conn, name, now - DAY, now=now, limit=limit) for name, limit in limited.items()}
 
 
@@ -155,9 +173,6 @@ def _unread(conn: Connection, wanted: Sequence[StoredMessage]) -> set[int]:
     """Return which of *wanted* are of workflows whose first letters wait for a person, and are not let go by one."""
     workflows = {message.workflow for message in wanted}
     pending = {name for name, one in workflow_limits.first_letters(conn, workflows).items() if one.pending}
-    if pending:  # held, so that whoever lets them go sees all that were held until then
-        workflow_limits.lock(conn, pending)
-        pending = {name for name, one in workflow_limits.first_letters(conn, pending).items() if one.pending}
     return {message.id for message in wanted if message.workflow in pending and message.approved_at is None}
 
 
@@ -251,7 +266,7 @@ def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Know
     if verdict.kind is VerdictKind.HOLD:
         return row | {"due_at": None, "not_after": None}
     if verdict.kind is VerdictKind.DOUBT:  # a token that no letter carries: nothing can prove that it left
-        return row | doubtful(message)
+        return row | doubtful(message, now)
     if verdict.kind is VerdictKind.POSTPONE:
         assert verdict.until is not None
         max_late = known[message.enrollment_id].workflow.max_late
@@ -260,10 +275,10 @@ def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Know
     return row
 
 
-def doubtful(message: StoredMessage) -> dict[str, object]:
-    """Return the columns of a message that may have left in a time the database has lost."""
+def doubtful(message: StoredMessage, now: datetime) -> dict[str, object]:
+    """Return the columns of a message that may have left in a time that is lost; by which way, nobody knows."""
     token = message.token or tokens.name_from(secrets.token_bytes(tokens.NAME_BYTES))
-    return {"token": token, "sending_at": message.sending_at or message.due_at}
+    return {"token": token, "sending_at": message.sending_at or message.due_at or now, "transport": None}
 
 
 def decided_about(

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
+from followup.core.gates import not_live
 from followup.core.workflow import WorkflowStatus
 from followup.services.converse import release
 from followup.services.library import Library, version_of
@@ -77,6 +78,21 @@ def retry_blocked(engine: Engine) -> int:
         return _unblock(conn)
 
 
+def release_resumed(engine: Engine, *, library: Library, clock: Clock) -> int:
+    """
+    Let letters go that are held for a pause that is over; return how many.
+
+    `apply` does so itself, save for what was being held at that very moment.
+    """
+    with writing(engine, "deploy.resume") as conn:
+        bundle = library.find_newest(conn)
+        live = _live(bundle) if bundle else set()
+        reasons = [not_live(status) for status in WorkflowStatus if status is not WorkflowStatus.LIVE]
+        held = [one for reason in reasons for one in messages.held(conn, workflows=live, reason=reason)]
+        return release(conn, held, library=library, now=clock.now()) if held else 0
+
+
 def _unblock(conn: Connection) -> int:
-    senders.resume(conn)
-    return messages.unblock(conn)
+    unblocked = messages.unblock(conn)
+    senders.resume(conn)  # after messages, as everybody takes them
+    return unblocked

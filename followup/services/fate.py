@@ -8,19 +8,21 @@ from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
 from followup.core.absence import NEIGHBOURS, REPEATED, REPORTS_LAST, Feed, doubts
+from followup.core.enrollment import EnrollmentState
 from followup.core.message import CANCELLABLE, Action, MessageState
 from followup.errors import NotFound, UsageError
 from followup.inbound.sendgrid import PROVIDER
 from followup.services import record
 from followup.services.claim import decided_about
 from followup.services.library import Library
-from followup.store import audit, decisions, enrollments, feed, gaps, messages, pulse
+from followup.store import audit, decisions, enrollments, feed, gaps, messages, pulse, visits
 from followup.store.engine import reading, writing
 from followup.store.messages import ListedMessage, StoredMessage
 
 log = logging.getLogger(__name__)
 
 BATCH = 100
+NO_FEED = Feed(reports=False, later=0, silent=0, unread=0, last_at=None)
 WITHDRAWN = "a person withdrew it"
 
 
@@ -86,11 +88,17 @@ def resend(engine: Engine, message_id: int, *, library: Library, clock: Clock) -
 
     Raises:
         NotFound: there is none of that number.
-        UsageError: its fate is known.
+        UsageError: its fate is known, or its run has ended.
     """
     now = clock.now()
     with writing(engine, "fate.resend") as conn:
         message = _held(conn, message_id, MessageState.UNKNOWN)
+        run = enrollments.by_id(conn, [message.enrollment_id])[message.enrollment_id].enrollment
+        if run.state is not EnrollmentState.ACTIVE:
+            raise UsageError(
+                f"the run of message {message_id} is {run.state.value}: no letter of it leaves any more",
+                hint=f"If it did leave: followup messages mark-sent {message_id}",
+            )
         _send_again(conn, message, library, now)
         _note(conn, message, now, "sent again by order of a person")
 
@@ -117,9 +125,10 @@ def resend_proven(engine: Engine, *, library: Library, clock: Clock) -> int:
     while True:  # page by page: those that nobody can ever prove stay where they are
         with reading(engine) as conn:
             old = messages.unknown(conn, before=now - REPORTS_LAST, after_id=last, limit=BATCH)
+            proven = [one for one in old if not doubts_about(conn, one, now)]
         if not old:
             return sent_again
-        sent_again += sum(_resent(engine, candidate, library, now) for candidate in old)
+        sent_again += sum(_resent(engine, candidate, library, now) for candidate in proven)
         last = old[-1].id
 
 
@@ -140,12 +149,15 @@ def doubts_about(conn: Connection, message: StoredMessage, now: datetime) -> tup
     """Return what is missing to the proof that a letter of unknown fate was not accepted; nothing: it is proven."""
     assert message.sending_at is not None
     transport, at = message.transport or "", message.sending_at
+    if transport.rpartition(", ")[2] != PROVIDER:  # test mode puts its name before
+        return doubts(at, message.not_after, NO_FEED, now=now)
     known = Feed(
-        reports=transport.rpartition(", ")[2] == PROVIDER,  # test mode puts its name before
+        reports=True,
         later=feed.reported_later(conn, transport, at, at + REPEATED),
         silent=feed.unreported(conn, transport, at - NEIGHBOURS, at + REPORTS_LAST),
         unread=feed.unread_since(conn, at),
         last_at=pulse.last_event(conn),
+        opened=visits.any_of(conn, message.id),
         lost=(restored := gaps.doubtful_until(conn)) is not None and restored >= at,
     )
     return doubts(at, message.not_after, known, now=now)

@@ -89,13 +89,19 @@ def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, p
     Whoever answers a letter has got it, and who reports on one took it, whatever we knew of it.
 
     That may be about an attempt that was given up: then the letter does not go again, unless it has already.
+    *message* is as it was found by that attempt's token; what it is by now is looked at here.
     """
-    if message.sending_at is None or not (message.past or message.state in UNSETTLED):
+    if message.token is None or not (message.past or message.state in UNSETTLED):
         return
     enrollments.lock(conn, [message.enrollment_id])  # before the message, as whoever settles it does
+    found = messages.lock_by_token(conn, message.token)  # somebody may have given the attempt up meanwhile
+    if found is None or found.sending_at is None or not (found.past or found.state in UNSETTLED):
+        return
+    message = found
+    sending_at = found.sending_at
     accepted = {
         "id": message.id,
-        "accepted_at": message.sending_at,
+        "accepted_at": sending_at,
         "provider_id": provider_id,
         "outcome": Outcome.ACCEPTED.value,
         "reason": None,
@@ -105,14 +111,14 @@ def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, p
         for one in newer.values():
             if one.token is not None:
                 messages.give_up_token(conn, one, now=now)
-        proven = {**accepted, "token": message.token, "sending_at": message.sending_at}
+        proven = {**accepted, "token": message.token, "sending_at": sending_at}
         moved = messages.move(conn, Action.PROVE, [proven])
         if moved:
             messages.take_up_token(conn, message.token or "")
     else:
         moved = messages.move(conn, Action.ACCEPT, [accepted])
     if moved:
-        events.add(conn, [accepted_event(message, message.sending_at)], now=now)
+        events.add(conn, [accepted_event(message, sending_at)], now=now)
         enrollments.wake(conn, [message.enrollment_id], at=now)
     elif message.past:
         log.error("message.sent_again", extra={"message_id": message.id, "state": message.state.value})

@@ -30,7 +30,7 @@ def recovered(engine: Engine, since: datetime, *, clock: Clock) -> Recovered:
     Note that what happened since *since* (aware) is lost: the database is older than that.
 
     Every letter that may have left since is ``unknown`` from now on, and so will be those that are written
-    only later but were due by now. Nothing of it goes again by itself. Doing it twice changes nothing more.
+    only later but were due by now. Nothing of it goes again by itself. The same restore is noted once.
 
     Raises:
         UsageError: *since* is yet to come.
@@ -38,16 +38,16 @@ def recovered(engine: Engine, since: datetime, *, clock: Clock) -> Recovered:
     now, doubtful_letters = clock.now(), 0
     if since > now:
         raise UsageError(f"{since:%Y-%m-%d %H:%M} UTC is yet to come", hint="Give the time of the backup")
-    with writing(engine, "restore.gap") as conn:
+    with writing(engine, "restore") as conn:
+        if (last := gaps.latest(conn)) is not None and last.since == since:
+            return Recovered(since, last.until, 0)
         gaps.add(conn, since=since, until=now)
-        audit.add(conn, "db.recovered", {"since": since.isoformat(), "until": now.isoformat()}, now=now)
-    while True:  # from here on the gate in the claim sees the gap, however far we get
-        with writing(engine, "restore.doubt") as conn:
-            found = messages.lock_doubtful(conn, due_by=now, limit=BATCH)
-            rows = [{"id": one.id, "reason": LOST, "transport": None, **doubtful(one)} for one in found]
+        while found := messages.lock_doubtful(conn, due_by=now, limit=BATCH):
+            rows = [{"id": one.id, "reason": LOST, **doubtful(one, now)} for one in found]
             messages.move(conn, Action.DOUBT, rows)
             noted = [decided_about(one, at=now, verdict="unknown", gate="restored", reason=LOST) for one in found]
             decisions.add(conn, noted)
-        if not found:
-            return Recovered(since, now, doubtful_letters)
-        doubtful_letters += len(found)
+            doubtful_letters += len(found)
+        data = {"since": since.isoformat(), "until": now.isoformat(), "doubtful": doubtful_letters}
+        audit.add(conn, "db.recovered", data, now=now)
+    return Recovered(since, now, doubtful_letters)

@@ -34,6 +34,7 @@ def unsubscribe(
         source: how they told us.
         key: makes the same wish one entry on the timeline.
     """
+    record.prove_accepted(conn, message, now)
     record.stop_writing_to(conn, message, suppression_key, EventKind.CUSTOMER_UNSUBSCRIBED, now, source=source)
     record.tell(conn, message, EventKind.CUSTOMER_UNSUBSCRIBED, key, now)
     enrollments.wake_for_events(conn, [message.customer_id], at=now)

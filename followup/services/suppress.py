@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -69,7 +69,8 @@ def suppress(
         if workflow is not None and workflow not in library.newest(conn).workflows:
             names = ", ".join(sorted(library.newest(conn).workflows))
             raise NotFound(f"there is no workflow {workflow!r}", hint=f"There are: {names}")
-        added = _add(conn, _Line(suppressions.address_hash(address, key), workflow or ALL, reason, None, address), now)
+        line = _Line(suppressions.address_hash(address, key), workflow or ALL, reason, None, address)
+        added = bool(_add(conn, [line], now))
         if added:
             audit.add(conn, "suppressions.add", {"scope": workflow or ALL, "reason": reason}, now=now)
     return added
@@ -119,32 +120,43 @@ def import_list(engine: Engine, raw: bytes, *, reason: str, key: str, clock: Clo
         (bad if isinstance(line, BadLine) else good).append(line)  # type: ignore[arg-type]
     for start in range(0, len(good), BATCH):
         with writing(engine, "suppress.import") as conn:
-            new = sum(_add(conn, line, now) for line in good[start : start + BATCH])
+            new = _add(conn, good[start : start + BATCH], now)
         added, known = added + new, known + len(good[start : start + BATCH]) - new
     with writing(engine, "suppress.imported") as conn:
         audit.add(conn, "suppressions.import", {"added": added, "known": known, "bad": len(bad)}, now=now)
     return Imported(added, known, tuple(bad))
 
 
-def _add(conn: Connection, line: _Line, now: datetime) -> bool:
-    """Put a line on the list; a customer who has that address, and is in a run, is told to the runs."""
+def _add(conn: Connection, lines: Sequence[_Line], now: datetime) -> int:
+    """
+    Put lines on the list; return how many are new. Customers who get no more letters are told to their runs.
+
+    Customers are held first and in order, as everybody does who takes an address off.
+    """
+    found = {line.address: customers.id_of_address(conn, line.address) for line in lines if line.address}
+    customers.lock(conn, [customer_id for customer_id in found.values() if customer_id is not None])
+    new = [line for line in lines if _is_new(conn, line, now)]
+    stopped = {found[line.address]: line.reason for line in new if line.address and line.scope == ALL}
+    told = [_unsubscribed(customer_id, why, now) for customer_id, why in stopped.items() if customer_id is not None]
+    events.add(conn, told, now=now)
+    enrollments.wake_for_events(conn, [event.customer_id for event in told], at=now)
+    return len(new)
+
+
+def _is_new(conn: Connection, line: _Line, now: datetime) -> bool:
     at = min(line.at or now, now)
-    if not suppressions.add(conn, line.hash, reason=line.reason, source="operator", now=at, scope=line.scope):
-        return False
-    customer_id = customers.id_of_address(conn, line.address) if line.address and line.scope == ALL else None
-    if customer_id is not None:
-        customers.lock(conn, [customer_id])
-        event = NewEvent(
-            customer_id=customer_id,
-            kind=EventKind.CUSTOMER_UNSUBSCRIBED.value,
-            occurred_at=now,
-            source="operator",
-            external_id=f"suppressed:{customer_id}:{now.isoformat()}",
-            data={"reason": line.reason},
-        )
-        events.add(conn, [event], now=now)
-        enrollments.wake_for_events(conn, [customer_id], at=now)
-    return True
+    return suppressions.add(conn, line.hash, reason=line.reason, source="operator", now=at, scope=line.scope)
+
+
+def _unsubscribed(customer_id: int, reason: str, now: datetime) -> NewEvent:
+    return NewEvent(
+        customer_id=customer_id,
+        kind=EventKind.CUSTOMER_UNSUBSCRIBED.value,
+        occurred_at=now,
+        source="operator",
+        external_id=f"suppressed:{customer_id}:{now.isoformat()}",
+        data={"reason": reason},
+    )
 
 
 def _lines(raw: bytes, *, reason: str, key: str) -> Iterator[_Line | BadLine]:

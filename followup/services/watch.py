@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from followup.clock import Clock
 from followup.core.sender import Sender
 from followup.errors import FollowupError
+from followup.inbound.sendgrid import report
 from followup.mail.json_http import post_json
 from followup.services import quarantine
 from followup.store import alerts, enrollments, feed, gaps, messages, pulse, senders, signs
@@ -97,9 +98,14 @@ def strangers(conn: Connection, now: datetime) -> str | None:
     """Say that the provider reports on letters this database does not know, or None: what a restored one would show."""
     gap = gaps.latest(conn)
     since = max(now - STRANGERS_LOOK_BACK, gap.noted_at if gap else now - STRANGERS_LOOK_BACK)
-    attempts, first = feed.strangers_since(conn, since)
-    if not attempts or first is None:
+    strange = [
+        (token, came_at)
+        for token, came_at, raw in feed.strangers_since(conn, since)
+        if gap is None or (happened := report(raw).at) is None or happened > gap.until  # else it is of what is lost
+    ]
+    if not strange:
         return None
+    attempts, first = len({token for token, _ in strange}), strange[0][1]
     known = "1 letter" if attempts == 1 else f"{attempts:,} letters"
     return (
         f"The mail provider reports on {known} that this database does not know, since {first:%Y-%m-%d %H:%M} UTC."

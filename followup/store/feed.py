@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Exists, exists, func, select
 
@@ -13,7 +14,7 @@ from followup.store.schema import messages, past_tokens, provider_events
 def reported_later(conn: Connection, transport: str, after: datetime, until: datetime, *, limit: int = 3) -> int:
     """Return how many letters given to *transport* after *after* were reported on by *until*, up to *limit*."""
     by_then = _reported().where(provider_events.c.received_at <= until)
-    later = messages.c.transport == transport, messages.c.sending_at > after, by_then
+    later = messages.c.transport == transport, messages.c.sending_at > after, messages.c.sending_at < until, by_then
     wanted = select(messages.c.id).where(*later, messages.c.state == MessageState.ACCEPTED.value).limit(limit)
     return len(conn.scalars(wanted).all())
 
@@ -38,9 +39,9 @@ def about_tokens(conn: Connection, tokens: Collection[str], *, limit: int = 50) 
     return [(row.received_at, str(row.raw.get("event", "?"))) for row in rows]
 
 
-def strangers_since(conn: Connection, since: datetime) -> tuple[int, datetime | None]:
+def strangers_since(conn: Connection, since: datetime, *, limit: int = 1_000) -> list[tuple[str, datetime, Any]]:
     """
-    Return how many attempts nobody here knows were reported on since *since*, and when the first of those came.
+    Return token, time of arrival and content of events that came since *since* about attempts nobody here knows.
 
     Events that no worker has read yet count as well: who has just restored a database looks before one runs.
     """
@@ -56,12 +57,8 @@ def strangers_since(conn: Connection, since: datetime) -> tuple[int, datetime | 
         provider_events.c.received_at >= since,
         ~seen_before,
     )
-    wanted = select(
-        func.count(func.distinct(provider_events.c.token)).label("attempts"),
-        func.min(provider_events.c.received_at).label("first"),
-    ).where(*strange)
-    row = conn.execute(wanted).one()
-    return row.attempts, row.first
+    wanted = select(provider_events).where(*strange).order_by(provider_events.c.received_at, provider_events.c.id)
+    return [(row.token, row.received_at, row.raw) for row in conn.execute(wanted.limit(limit))]
 
 
 def _reported() -> Exists:

@@ -37,6 +37,6 @@ def current(conn: Connection, *, hold: bool = False) -> dict[HaltScope, Halt]:
         hold: it stands still until this transaction ends, so that whoever lifts a halt sees all that it held;
             a halt that is being lifted at this moment is none any more.
     """
-    wanted = select(halts).order_by(halts.c.scope)
+    wanted = select(halts).where(halts.c.scope.in_(list(HaltScope))).order_by(halts.c.scope)
     rows = conn.execute(wanted.with_for_update(read=True, skip_locked=True) if hold else wanted)
     return {HaltScope(row.scope): Halt(row.reason, row.since) for row in rows}

@@ -154,9 +154,10 @@ def due_beside(
     return [_stored(row) for row in conn.execute(ordered)]
 
 
-def lock_due(conn: Connection, ids: Collection[int]) -> set[int]:
-    """Hold those of *ids* that are still due and that nobody else holds, without waiting; return their ids."""
-    wanted = select(messages.c.id).where(messages.c.id.in_(list(ids)), messages.c.state == "due")
+def lock_due(conn: Connection, ids: Collection[int], *, now: datetime) -> set[int]:
+    """Hold those of *ids* that are still due at *now* and that nobody else holds, without waiting; return their ids."""
+    is_due = messages.c.state == MessageState.DUE.value, messages.c.due_at <= now
+    wanted = select(messages.c.id).where(messages.c.id.in_(list(ids)), *is_due)
     return set(conn.scalars(wanted.order_by(messages.c.id).with_for_update(skip_locked=True, key_share=True)))
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from followup.core.customer import ConsentBasis
 from followup.core.enrollment import EnrollmentState, Phase
-from followup.core.message import HaltScope, MessageState, Outcome, Purpose
+from followup.core.message import MessageState, Outcome, Purpose
 from followup.core.order import OrderStatus
 from followup.core.provider import EventState
 from followup.core.replies import InboundState, MailKind, Source
@@ -235,6 +235,7 @@ senders = Table(
     Column("paused", Text, comment="why the provider refuses them; NULL: it does not"),
     Column("failures", Integer, nullable=False, server_default="0", comment="of unknown fate in a row"),
     Column("failing_since", UTCDateTime, comment="database time, as all moments here"),
+    Column("failed_at", UTCDateTime),
     Column("trips", Integer, nullable=False, server_default="0", comment="how often in a row the breaker opened"),
     Column("closed_until", UTCDateTime, comment="no letter leaves before then"),
     Column("because", Text, comment="why not"),
@@ -423,10 +424,11 @@ audit = Table(
 halts = Table(
     "halts",
     metadata,
-    Column("scope", Text, primary_key=True, comment="'all': by an operator"),
+    Column("scope", Text, primary_key=True, comment="'all' by an operator; 'sender' when the provider refuses us"),
     Column("reason", Text, nullable=False),
     Column("since", UTCDateTime, nullable=False),
-    one_of("scope", HaltScope),
+    # 'sender' is what the version before wrote; it may still run while this one starts, and nobody reads it here
+    CheckConstraint("scope IN ('all', 'sender')", name="scope_known"),
 )
 
 signs_of_life = Table(

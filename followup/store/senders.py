@@ -1,6 +1,6 @@
 """Senders: what keeps the letters of each person from leaving for a while, the same for all workers."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
@@ -45,9 +45,7 @@ def save(conn: Connection, sender: Sender) -> None:
 def recovered(conn: Connection, keys: Collection[str]) -> None:
     """Note that the provider took letters of *keys*; where nothing was wrong, nothing is written."""
     wrong = or_(senders.c.failures > 0, senders.c.trips > 0, senders.c.closed_until.is_not(None))
-    well: Mapping[str, object] = {
-        "failures": 0, "failing_since": None, "trips": 0, "closed_until": None, "because": None, "probe": None,
-    }  # fmt: skip
+    well = {name: getattr(Sender(key=""), name) for name in _FIELDS if name not in {"key", "paused", "next_at"}}
     for key in sorted(keys):  # one by one, in the order in which everybody takes them
         conn.execute(update(senders).where(senders.c.key == key, wrong).values(well))
 

@@ -13,6 +13,12 @@ from followup.store.schema import answers, messages, visits
 MOST = 50  # kept of one message
 
 
+def any_of(conn: Connection, message_id: int) -> bool:
+    """Tell whether a link of the message was ever opened, by whomever."""
+    wanted = select(visits.c.id).where(visits.c.message_id == message_id).limit(1)
+    return conn.scalar(wanted) is not None
+
+
 def add(conn: Connection, message: StoredMessage, choice: str | None, *, at: datetime) -> bool:
     """Note that a link of *message* was opened (None: the stop link); return False when it has enough visits."""
     kept = select(func.count()).select_from(visits).where(visits.c.message_id == message.id)

@@ -32,6 +32,7 @@ IDLE_MS = 100  # how long a thread waits for its next job before it looks up
 def run_once(app: App) -> int:
     """Do what is due now; return how much there was to do."""
     deploy.retry_blocked(app.engine)
+    deploy.release_resumed(app.engine, library=app.library, clock=app.clock)
     return drain(app.engine, library=app.library, post=app.post(), clock=app.clock)
 
 
@@ -96,6 +97,7 @@ class Worker:
             _Chore(lambda: deploy.retry_blocked(self._app.engine), every=float("inf")),
             _Chore(self._recover, every=self._app.settings.sweep_seconds),
             _Chore(self._show_life, every=SIGN_SECONDS),
+            _Chore(self._release_resumed, every=WATCH_SECONDS),
             _Chore(self._app.watch, every=WATCH_SECONDS),
         ]
         if self._app.settings.resend_unknown is ResendUnknown.AUTO:
@@ -125,6 +127,9 @@ class Worker:
 
     def _recover(self) -> None:
         recover(self._app.engine, post=self._app.post(), clock=self._app.clock)
+
+    def _release_resumed(self) -> None:
+        deploy.release_resumed(self._app.engine, library=self._app.library, clock=self._app.clock)
 
     def _resend_proven(self) -> None:
         fate.resend_proven(self._app.engine, library=self._app.library, clock=self._app.clock)

@@ -10,13 +10,14 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from followup.clock import SystemClock
 from followup.core.message import Action, MessageState
@@ -27,7 +28,8 @@ from followup.services.intake import take_in
 from followup.services.library import Library
 from followup.store import messages as message_queries
 from followup.store.engine import make_engine, reading, writing
-from followup.store.schema import inbound_mail, messages, past_tokens, provider_events, senders
+from followup.store.schema import enrollments, inbound_mail, messages, past_tokens, provider_events, senders
+from followup.store.types import real_now
 from followup.store.upgrade import upgrade
 from tests.chaos import process
 from tests.chaos.outside import Outside
@@ -64,6 +66,7 @@ WORKER = (
     "receive.record",
     "receive.failed",
     "deploy.retry",
+    "deploy.resume",
     "worker.sign",
     "watch.raise",
     "watch.told",
@@ -116,6 +119,9 @@ class Figures:
     letters: int = 0
     requests: int = 0
     states: Counter[str] = field(default_factory=Counter)
+    orders: int = 0
+    lost: int = 0
+    strangers: int = 0
     accepted_twice: int = 0
     falsely_accepted: int = 0
     accepted_and_unknown: int = 0
@@ -140,6 +146,8 @@ class Figures:
         """Return the promises that were not kept."""
         promises = {
             "a letter was accepted twice": self.accepted_twice,
+            "a letter was accepted that nobody here knows": self.strangers,
+            "an order was lost, or a letter ended without a reason": self.lost,
             "a letter is marked as accepted that was not": self.falsely_accepted,
             "a letter rests half-way": self.left_half_way,
             "a letter is held though its customer wrote nothing": self.held_for_nobody,
@@ -338,6 +346,8 @@ class Chaos:
             lost = message_queries.unknown(conn, limit=100)
             held = message_queries.lock(conn, [one.id for one in lost], MessageState.UNKNOWN)
             again = {"token": None, "sending_at": None, "due_at": now, "not_after": now + timedelta(days=3)}
+            for one in held.values():
+                message_queries.give_up_token(conn, one, now=now)
             rows = [{"id": key, **again, **message_queries.ANEW} for key in held]
             message_queries.move(conn, Action.RESEND, rows)
 
@@ -360,19 +370,39 @@ class Chaos:
         with suppress(TemporaryError):
             with reading(self.engine) as conn:
                 under_way = conn.scalar(select(func.count()).where(messages.c.state.in_(["due", "claimed", "sending"])))
+                awake = enrollments.c.wake_at <= SystemClock().now()
+                standing = conn.scalar(select(func.count()).where(awake)) or 0
                 unread = self._unread(conn)
-            if not under_way and not unread:
+            if not under_way and not unread and not standing:
                 return True
             with writing(self.engine) as conn:
                 due = messages.c.state == "due"
                 conn.execute(update(messages).where(due).values(leased_until=None))
                 late = messages.c.due_at > SystemClock().now()
                 conn.execute(update(messages).where(due, late).values(due_at=SystemClock().now()))
-                conn.execute(update(senders).values(closed_until=None, probe=None, trips=0, failures=0))
+                # breakers stay open: one letter has to try, and its answer to close them
+                conn.execute(update(senders).where(senders.c.closed_until > real_now()).values(closed_until=real_now()))
             time.sleep(0.5)
         return False
 
-    def _unread(self, conn) -> int:
+    def _lost(self, rows: Sequence[Any]) -> int:
+        """Return how many orders have no letter, or stand still between their two for no reason that can be seen."""
+        states = {(row.order_id, row.step): row.state for row in rows}
+        with reading(self.engine) as conn:
+            runs = {row.order_id: row.state for row in conn.execute(select(enrollments))}
+        unasked = [
+            order
+            for order, run in runs.items()
+            if (order, "advice") not in states
+            or (run == "active" and states[order, "advice"] == "accepted" and (order, "arrived") not in states)
+        ]
+        ended = sum(row.state in {"expired", "skipped", "cancelled"} for row in rows)
+        refused = sum(row.state == "rejected" for row in rows)
+        unexplained = max(0, ended - self.outside.unsubscribes)
+        unexplained += max(0, refused - sum(entry.behaviour is Behaviour.REFUSE for entry in self.sendgrid.ledger))
+        return self.orders - len(runs) + len(unasked) + unexplained
+
+    def _unread(self, conn: Connection) -> int:
         reports = select(func.count()).where(provider_events.c.state == "received")
         mails = select(func.count()).where(inbound_mail.c.state == "received")
         return (conn.scalar(reports) or 0) + (conn.scalar(mails) or 0)
@@ -386,10 +416,12 @@ class Chaos:
             figures.unread = self._unread(conn)
         of_token = {row.token: row.id for row in rows if row.token} | past
         taken = Counter(of_token.get(entry.token) for entry in ledger if entry.accepted)
-        figures.requests = len(ledger)
+        figures.requests, figures.orders = len(ledger), self.orders
         figures.letters = len(rows)
         figures.states = Counter(row.state for row in rows)
-        figures.accepted_twice = sum(1 for count in taken.values() if count > 1) + taken.get(None, 0)
+        figures.strangers = taken.pop(None, 0)
+        figures.accepted_twice = sum(1 for count in taken.values() if count > 1)
+        figures.lost = self._lost(rows)
         figures.falsely_accepted = sum(row.state == "accepted" and row.id not in taken for row in rows)
         figures.accepted_and_unknown = sum(row.state == "unknown" and row.id in taken for row in rows)
         figures.left_half_way = sum(figures.states[state] for state in ("due", "claimed", "sending", "blocked"))

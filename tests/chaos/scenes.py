@@ -213,7 +213,7 @@ SCENES: dict[str, Scene] = {
         lambda w: approve.release_workflow(w.engine, "check-in", library=w.library, clock=w.clock),
     ),
     "restored": Scene(
-        ("restore.gap", "restore.doubt"),
+        ("restore",),
         sold,
         lambda w: restore.recovered(w.engine, MONDAY - timedelta(hours=1), clock=w.clock),
     ),

@@ -45,7 +45,6 @@ def upgrade() -> None:
         )
     op.create_index("ix_messages_workflow_sending_at", "messages", ["workflow", "sending_at"], unique=False)
     op.create_index("ix_provider_events_token", "provider_events", ["token"], unique=False)
-    op.execute("DELETE FROM halts WHERE scope = 'sender'")  # a worker's next letter finds out anew
     _add_checks()
 
     op.create_table(
@@ -64,6 +63,7 @@ def upgrade() -> None:
         sa.Column("paused", sa.Text(), nullable=True, comment="why the provider refuses them; NULL: it does not"),
         sa.Column("failures", sa.Integer(), nullable=False, server_default="0", comment="of unknown fate in a row"),
         sa.Column("failing_since", UTCDateTime(), nullable=True, comment="database time, as all moments here"),
+        sa.Column("failed_at", UTCDateTime(), nullable=True),
         sa.Column(
             "trips", sa.Integer(), nullable=False, server_default="0", comment="how often in a row the breaker opened"
         ),
@@ -104,9 +104,6 @@ def _add_checks() -> None:
     if op.get_bind().dialect.name == "postgresql":
         for name, rule in _CHECKS.items():
             op.execute(f"ALTER TABLE messages ADD CONSTRAINT {name} CHECK ({rule})")
-        op.drop_constraint("ck_halts_scope_known", "halts", type_="check")
-        op.create_check_constraint("ck_halts_scope_known", "halts", "scope IN ('all')")
-        op.execute("COMMENT ON COLUMN halts.scope IS '''all'': by an operator'")
         return
     # SQLite adds no CHECK to a table that is there. Writing it into the stored definition is the way its
     # documentation gives for that (lang_altertable.html, 7); a copy of the table would break what refers to it.
@@ -116,10 +113,6 @@ def _add_checks() -> None:
     op.get_bind().exec_driver_sql(
         "UPDATE sqlite_master SET sql = substr(rtrim(sql), 1, length(rtrim(sql)) - 1) || ? || ')' WHERE type = 'table' AND name = 'messages'",
         (checks,),
-    )
-    op.get_bind().exec_driver_sql(
-        "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE type = 'table' AND name = 'halts'",
-        ("scope IN ('all', 'sender')", "scope IN ('all')"),
     )
     op.execute(f"PRAGMA schema_version={version + 1}")
     op.execute("PRAGMA writable_schema=OFF")
