@@ -1,5 +1,7 @@
 """What the provider's reports say of letters, and of those that nobody here knows."""
 
+from datetime import datetime
+
 from sqlalchemy import Connection, Engine
 
 from followup.core.message import MessageState
@@ -15,6 +17,10 @@ def report(conn: Connection, token: str | None, state: EventState = EventState.R
     provider_events.add(conn, "sendgrid", [new], now=at(hours))
 
 
+def seen(conn: Connection, since_hours: float) -> list[tuple[str, datetime]]:
+    return [(token, came_at) for token, came_at, _ in feed.strangers_since(conn, at(since_hours))]
+
+
 def test_a_stranger_is_an_attempt_that_nobody_here_ever_made_whether_or_not_its_report_was_read(engine: Engine) -> None:
     with writing(engine) as conn:
         a_message(conn, MessageState.ACCEPTED, set_={"token": "ours"})
@@ -23,11 +29,9 @@ def test_a_stranger_is_an_attempt_that_nobody_here_ever_made_whether_or_not_its_
         messages.give_up_token(conn, held, now=START)
         for token in ("ours", "was ours", None):
             report(conn, token)
-        assert feed.strangers_since(conn, START) == []
+        assert seen(conn, 0) == []
         report(conn, "unread", hours=2)
         report(conn, "unread", hours=3)
         report(conn, "read", EventState.UNMATCHED, hours=4)
-        strange = [(token, came_at) for token, came_at, _ in feed.strangers_since(conn, START)]
-        assert strange == [("unread", at(2)), ("unread", at(3)), ("read", at(4))]
-        later = [token for token, _, _ in feed.strangers_since(conn, at(2.5))]
-        assert later == ["read"], "the other one was seen before"
+        assert seen(conn, 0) == [("unread", at(2)), ("unread", at(3)), ("read", at(4))]
+        assert seen(conn, 2.5) == [("read", at(4))], "the other one was seen before"
