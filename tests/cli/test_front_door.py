@@ -204,11 +204,13 @@ def test_a_terminal_is_told_where_the_pages_are_once_they_are(
     process = start(command, "--port", "0", stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     with open(ours, "rb") as terminal:
-        said = next(line.decode().strip() for line in terminal if line.startswith(b"listening on "))
-        with urlopen(f"{said.removeprefix('listening on ')}/healthz", timeout=10) as page:
-            assert page.read().strip() == b"ok"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        try:
+            said = next(line.decode().strip() for line in terminal if line.startswith(b"listening on "))
+            with urlopen(f"{said.removeprefix('listening on ')}/healthz", timeout=10) as page:
+                assert page.read().strip() == b"ok"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize("command", ["web", "run"])
