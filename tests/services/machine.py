@@ -298,12 +298,16 @@ class Letters(RuleBasedStateMachine):
 
     # -- what happens --
 
-    @initialize(first=st.integers(0, 2))
-    def opens(self, first: int) -> None:
+    @initialize(first=st.sampled_from([0, 0, 1, 2]), given_up=st.booleans(), late=st.booleans(), data=st.data())
+    def opens(self, first: int, given_up: bool, late: bool, data: st.DataObject) -> None:
+        """Half of the stories begin with what the others seldom come to: an attempt that was given up."""
         if first:
             self.world.apply(check_in=PAUSED)
             self.do(deploy.apply, self.files(LIVE), first=first)
         self.take_in(0)
+        if given_up:
+            goes = data.draw(st.booleans())
+            self.lose_patience(data.draw(NO_ANSWER), data.draw(FATES), goes, late)
 
     @rule(number=st.integers(0, ORDERS))
     def an_order_comes_in(self, number: int) -> None:
@@ -382,6 +386,9 @@ class Letters(RuleBasedStateMachine):
 
     @rule(fate_=NO_ANSWER, second=FATES, goes=st.booleans(), late=st.booleans())
     def somebody_loses_patience(self, fate_: Said, second: list[Said], goes: bool, late: bool) -> None:
+        self.lose_patience(fate_, second, goes, late)
+
+    def lose_patience(self, fate_: Said, second: list[Said], goes: bool, late: bool) -> None:
         """A letter leaves, no answer comes, and somebody orders it again before anything can be heard of it."""
         self.let_senders_try()
         self.take_in(len(self.world.rows("orders")))
