@@ -259,10 +259,10 @@ def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Know
     return row
 
 
-def doubtful(message: StoredMessage) -> dict[str, object]:
-    """Return the columns of a message that may have left in a time the database has lost."""
+def doubtful(message: StoredMessage, *, since: datetime | None = None) -> dict[str, object]:
+    """Return the columns of a message that may have left in a time that is lost: a held one from *since* on."""
     token = message.token or tokens.name_from(secrets.token_bytes(tokens.NAME_BYTES))
-    return {"token": token, "sending_at": message.sending_at or message.due_at}
+    return {"token": token, "sending_at": message.sending_at or message.due_at or since}
 
 
 def decided_about(

@@ -44,7 +44,7 @@ def recovered(engine: Engine, since: datetime, *, clock: Clock) -> Recovered:
     while True:  # from here on the gate in the claim sees the gap, however far we get
         with writing(engine, "restore.doubt") as conn:
             found = messages.lock_doubtful(conn, due_by=now, limit=BATCH)
-            rows = [{"id": one.id, "reason": LOST, "transport": None, **doubtful(one)} for one in found]
+            rows = [{"id": one.id, "reason": LOST, "transport": None, **doubtful(one, since=since)} for one in found]
             messages.move(conn, Action.DOUBT, rows)
             noted = [decided_about(one, at=now, verdict="unknown", gate="restored", reason=LOST) for one in found]
             decisions.add(conn, noted)
