@@ -22,6 +22,7 @@ from followup.store.suppressions import ALL, Suppression
 IMPORTED = "imported"
 BATCH = 500
 LONGEST_REASON = 200
+NO_TEXT = "\ufffd"  # what decoding puts where there was none
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ADDRESS_COLUMNS = ("email", "address", "email_address", "e-mail")
 
@@ -148,7 +149,7 @@ def _add(conn: Connection, line: _Line, now: datetime) -> bool:
 
 
 def _lines(raw: bytes, *, reason: str, key: str) -> Iterator[_Line | BadLine]:
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw[:4096]:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw:
         raise FollowupError("the list is not UTF-8 text", hint="Save it as CSV UTF-8 and import that")
     text = raw.decode("utf-8-sig", errors="replace")
     if not text.strip():
@@ -198,6 +199,8 @@ def _line(row: Mapping[str, str], number: int, *, reason: str, key: str) -> _Lin
         if not _HASH.fullmatch(given["address_hash"]):
             return BadLine(number, "address_hash is no hash of ours; take the list as followup wrote it")
         return _Line(given["address_hash"], scope, why, at, None)
+    if NO_TEXT in given["email"]:  # another address would be suppressed in its place
+        return BadLine(number, "the address is not UTF-8 text; save the list as CSV UTF-8")
     try:
         address = normalize_address(given["email"])
     except InvalidAddress as error:
@@ -209,6 +212,6 @@ def _moment(text: str) -> datetime | None:
     """Return a moment as our own export writes it; other lists' dates are theirs."""
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
