@@ -19,6 +19,15 @@ settings.register_profile("followup", deadline=None)
 settings.load_profile("followup")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machine-examples",
+        type=int,
+        metavar="N",
+        help="let the state machine of letters play N stories, other ones each time, instead of the few that CI plays",
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """

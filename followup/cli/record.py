@@ -35,7 +35,8 @@ def status_command(as_json: bool) -> None:
             output.tell(f"No letter of {sender} leaves: {why} (followup doctor)")
     for workflow, held in status.first_letters.items():
         if held:
-            output.tell(f"Of {workflow} {output.plural(held, 'first letter')} held until somebody has read them")
+            waits = "waits" if held == 1 else "wait"
+            output.tell(f"{output.plural(held, 'first letter')} of {workflow} {waits} to be read by somebody")
     if any(status.first_letters.values()):
         output.hint("followup messages list --state held", "what they are; followup messages release lets them go")
     if status.waiting_for_us:

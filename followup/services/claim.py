@@ -275,10 +275,10 @@ def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Know
     return row
 
 
-def doubtful(message: StoredMessage, now: datetime) -> dict[str, object]:
-    """Return the columns of a message that may have left in a time that is lost; by which way, nobody knows."""
+def doubtful(message: StoredMessage, otherwise: datetime) -> dict[str, object]:
+    """Return the columns of a message that may have left in a time that is lost; by which way nobody knows."""
     token = message.token or tokens.name_from(secrets.token_bytes(tokens.NAME_BYTES))
-    return {"token": token, "sending_at": message.sending_at or message.due_at or now, "transport": None}
+    return {"token": token, "sending_at": message.sending_at or message.due_at or otherwise, "transport": None}
 
 
 def decided_about(

@@ -43,7 +43,7 @@ def recovered(engine: Engine, since: datetime, *, clock: Clock) -> Recovered:
             return Recovered(since, last.until, 0)
         gaps.add(conn, since=since, until=now)
         while found := messages.lock_doubtful(conn, due_by=now, limit=BATCH):
-            rows = [{"id": one.id, "reason": LOST, **doubtful(one, now)} for one in found]
+            rows = [{"id": one.id, "reason": LOST, **doubtful(one, since)} for one in found]
             messages.move(conn, Action.DOUBT, rows)
             noted = [decided_about(one, at=now, verdict="unknown", gate="restored", reason=LOST) for one in found]
             decisions.add(conn, noted)

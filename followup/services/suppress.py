@@ -22,6 +22,7 @@ from followup.store.suppressions import ALL, Suppression
 IMPORTED = "imported"
 BATCH = 500
 LONGEST_REASON = 200
+NO_TEXT = "\ufffd"  # what decoding puts where there was none
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ADDRESS_COLUMNS = ("email", "address", "email_address", "e-mail")
 
@@ -160,7 +161,7 @@ def _unsubscribed(customer_id: int, reason: str, now: datetime) -> NewEvent:
 
 
 def _lines(raw: bytes, *, reason: str, key: str) -> Iterator[_Line | BadLine]:
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw[:4096]:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw[:2]:
         raise FollowupError("the list is not UTF-8 text", hint="Save it as CSV UTF-8 and import that")
     text = raw.decode("utf-8-sig", errors="replace")
     if not text.strip():
@@ -208,14 +209,14 @@ def _line(row: Mapping[str, str], number: int, *, reason: str, key: str) -> _Lin
     given = {name: (row.get(name) or "").strip() for name in ("email", "address_hash", "scope", "reason", "at")}
     if any("\0" in value for value in given.values()):
         return BadLine(number, "contains a NUL character; export the list again as text")
-    if "\ufffd" in given["email"]:  # half an address would be somebody else's
-        return BadLine(number, "the address is not UTF-8; save the list as CSV UTF-8")
     at = _moment(given["at"])
     scope, why = given["scope"] or ALL, given["reason"][:LONGEST_REASON] or reason
     if given["address_hash"]:
         if not _HASH.fullmatch(given["address_hash"]):
             return BadLine(number, "address_hash is no hash of ours; take the list as followup wrote it")
         return _Line(given["address_hash"], scope, why, at, None)
+    if NO_TEXT in given["email"]:  # another address would be suppressed in its place
+        return BadLine(number, "the address is not UTF-8 text; save the list as CSV UTF-8")
     try:
         address = normalize_address(given["email"])
     except InvalidAddress as error:
