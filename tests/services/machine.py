@@ -66,7 +66,7 @@ SELDOM = st.sampled_from([False, False, True])
 FAILPOINTS = (
     "sweep.lease", "advance", "deliver.claim", "deliver.begin", "settle", "sweep.recover", "track.store", "track.apply",
     "receive.record", "answers.confirm", "stop.unsubscribe", "fate.mark_sent", "fate.resend", "fate.cancel",
-    "fate.resend_proven", "approve.letters", "deploy.apply", "halt", "unhalt", "restore.gap", "restore.doubt",
+    "fate.resend_proven", "approve.letters", "deploy.apply", "halt", "unhalt", "restore",
 )  # fmt: skip
 CRASHES = st.none() | st.builds(
     "{}{}:{}:raise".format, st.sampled_from(FAILPOINTS), st.sampled_from(["", "+"]), st.integers(1, 3)

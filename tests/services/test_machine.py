@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import Engine
 
-from tests.services.machine import Letters
+from tests.failpoints import committed
+from tests.services.machine import FAILPOINTS, Letters
 
 STEPS = 25
 
@@ -27,3 +28,7 @@ def test_nothing_twice_nothing_lost_nothing_made_up(
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(machine, settings=how)
+
+
+def test_the_machine_dies_at_failpoints_that_there_are() -> None:
+    assert set(FAILPOINTS) <= set(committed())
