@@ -343,7 +343,7 @@ class Chaos:
         """Do what a queue does that retries what got no answer."""
         now = SystemClock().now()
         with suppress(TemporaryError), writing(self.engine) as conn:
-            lost = message_queries.unknown(conn, limit=100)
+            lost = message_queries.unknown(conn, before=now, after_id=0, limit=100)
             held = message_queries.lock(conn, [one.id for one in lost], MessageState.UNKNOWN)
             again = {"token": None, "sending_at": None, "due_at": now, "not_after": now + timedelta(days=3)}
             for one in held.values():
