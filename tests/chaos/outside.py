@@ -26,10 +26,14 @@ class Outside:
     Events come twice, out of order, and some only at the very end, as one that was repeated for a day.
     """
 
-    def __init__(self, url: str, signer: Signer, *, seed: int) -> None:
+    def __init__(self, url: str, signer: Signer, *, seed: int, late: float = 0.1) -> None:
+        """
+        Args:
+            late: which share of the events comes at the very end.
+        """
         self.url, self.signer = url, signer
         self.events = self.repeated = self.clicks = self.replies = self.unsubscribes = 0
-        self._dice = random.Random(seed)
+        self._dice, self._share_of_late = random.Random(seed), late
         self._news: list[dict[str, object]] = []
         self._late: list[dict[str, object]] = []
         self._deliveries: deque[Delivery] = deque()
@@ -46,7 +50,7 @@ class Outside:
         with self._lock:
             self._idle.clear()
             for event in events_for(entry, "processed", "delivered"):
-                late = self._dice.random() < 0.1
+                late = self._dice.random() < self._share_of_late
                 (self._late if late else self._news).append(event)
             if entry.payload["headers"].get("List-Unsubscribe") and "?" in str(entry.payload["content"]):
                 self._answer(entry)

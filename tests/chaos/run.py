@@ -201,7 +201,8 @@ class Chaos:
             self.sendgrid.latency_seconds = 0.01
             self.port = _free_port()
             web_url = f"http://127.0.0.1:{self.port}"
-            self.outside = Outside(web_url, self.sendgrid.signer, seed=self.dice.randrange(1 << 30))
+            late = 1 if self.naive else 0.1  # a queue that retries asks for no evidence
+            self.outside = Outside(web_url, self.sendgrid.signer, seed=self.dice.randrange(1 << 30), late=late)
             self.slots = [Slot("worker", self._failpoints(WORKER)) for _ in range(WORKERS)]
             self.slots.append(Slot("web", self._failpoints(WEB)))
             try:
