@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from tests.services.machine import Letters
 
-STEPS = 25
+STEPS = 12
 
 
 def test_nothing_twice_nothing_lost_nothing_made_up(
@@ -18,7 +18,7 @@ def test_nothing_twice_nothing_lost_nothing_made_up(
     machine = type("Letters", (Letters,), {"engine": engine, "folder": tmp_path})
     examples = request.config.getoption("--machine-examples")
     how = settings(
-        max_examples=examples or 18,
+        max_examples=examples or 45,
         stateful_step_count=STEPS,
         derandomize=not examples,
         database=None,
