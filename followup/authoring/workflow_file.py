@@ -84,7 +84,7 @@ class _Reader:
         title, status, trigger = self.fields.text("title", numbers=True), self._status(), self._trigger()
         owner, sender = self._person("owner"), self._person("sender")
         only_if, re_entry = self._entry()
-        limits = self._limits()
+        limits, first = self._limits(), self._first()
         rest = {
             "exit_on": self._exits(),
             "send_window": self._window(),
@@ -111,7 +111,7 @@ class _Reader:
             learn=learn,
             only_if=only_if,
             re_entry=re_entry,
-            first=self._first(),
+            first=first,
             **limits,
             **rest,  # type: ignore[arg-type]
         )

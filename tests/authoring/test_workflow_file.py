@@ -43,6 +43,21 @@ def test_the_least_a_workflow_says() -> None:
     assert (found.max_late, found.max_postpone) == (timedelta(days=3), timedelta(days=14))
 
 
+def test_a_workflow_may_limit_its_letters_a_day_and_have_the_first_ones_read() -> None:
+    assert (read().per_day, read().first) == (None, 0)
+    found = read(more="limits: {per_day: 200}\nfirst: 10\n")
+    assert (found.per_day, found.first, found.cap, found.priority) == (200, 10, None, 50)
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["first: 0", "first: 1001", "first: ten", "limits: {per_day: 0}", "limits: {per_day: 1000001}", "per_day: 5"],
+)
+def test_limits_that_limit_nothing_or_stand_elsewhere_are_refused(more: str) -> None:
+    with pytest.raises(BundleError):
+        read(more=f"{more}\n")
+
+
 def test_everything_a_workflow_can_say() -> None:
     found = read(
         more="""\

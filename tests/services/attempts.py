@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from followup.core.message import Unknown
+from followup.core.message import Accepted, Unknown
 from followup.services import fate, track
 from followup.store import schema
 from followup.store.engine import reading
-from tests.services.world import CHECK_IN, Scripted, World
+from tests.services.world import CHECK_IN, MONDAY, Scripted, World, a_purchase
 
 AT_ONCE = CHECK_IN.replace("  - wait: 2 days\n", "", 1)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -55,3 +55,15 @@ def letter(shop: World, number: int = 0) -> dict[str, str]:
 def given_up(shop: World) -> list[Any]:
     with reading(shop.engine) as conn:
         return list(conn.execute(select(schema.past_tokens)))
+
+
+def quiet_day(shop: World) -> World:
+    """Let two letters leave around the lost one and be reported on, and a day and an hour go by."""
+    shop.post.transport.answer = Accepted("X")
+    shop.clock.move_to(MONDAY + 2 * HOUR)
+    shop.take_in(a_purchase("T-2", email="ben@example.com"))
+    shop.drain()
+    report(shop, message(shop, 1).token)
+    shop.clock.move_to(MONDAY + timedelta(hours=25, minutes=1))
+    report(shop, message(shop, 1).token, "open")
+    return shop

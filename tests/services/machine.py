@@ -62,6 +62,8 @@ class Said(StrEnum):
 TAKES = {Said.ACCEPTED, Said.TAKEN_UNSAID, Said.DIES_TAKEN}
 FATES = st.lists(st.sampled_from([*Said, Said.ACCEPTED, Said.TAKEN_UNSAID, Said.LOST]), max_size=4)
 NO_ANSWER = st.sampled_from([Said.TAKEN_UNSAID, Said.LOST, Said.DIES_TAKEN, Said.DIES_LOST])
+SECOND = st.lists(NO_ANSWER | st.sampled_from(Said), min_size=1, max_size=2)
+LATE = st.sampled_from(["never", "before", "after"])  # when a dead worker's answer comes: before the next attempt, …
 SELDOM = st.sampled_from([False, False, True])
 FAILPOINTS = (
     "sweep.lease", "advance", "deliver.claim", "deliver.begin", "settle", "sweep.recover", "track.store", "track.apply",
@@ -100,7 +102,7 @@ class Provider:
         self.attempts: dict[str, Attempt] = {}
         self.posts: list[str] = []
         self.fates: list[Said] = []
-        self.late: list[str] = []  # tokens of which it said that it took them, to nobody
+        self.late: list[str] = []  # tokens of which it said what became of them, to nobody
 
     def send(
         self, mails: Sequence[OutgoingMail], *, may_begin: Callable[[], bool]
@@ -114,7 +116,7 @@ class Provider:
                 raise Died
             if said is not Said.NOT_THERE:
                 self._note(mail, said)
-            if said is Said.DIES_TAKEN:
+            if said in {Said.DIES_TAKEN, Said.DIES_LOST}:
                 self.late.append(mail.token)
             if said in {Said.DIES_TAKEN, Said.DIES_LOST}:
                 raise Died
@@ -298,8 +300,8 @@ class Letters(RuleBasedStateMachine):
 
     # -- what happens --
 
-    @initialize(first=st.sampled_from([0, 0, 1, 2]), given_up=st.booleans(), late=st.booleans(), data=st.data())
-    def opens(self, first: int, given_up: bool, late: bool, data: st.DataObject) -> None:
+    @initialize(first=st.sampled_from([0, 0, 1, 2]), given_up=st.booleans(), late=LATE, data=st.data())
+    def opens(self, first: int, given_up: bool, late: str, data: st.DataObject) -> None:
         """Half of the stories begin with what the others seldom come to: an attempt that was given up."""
         if first:
             self.world.apply(check_in=PAUSED)
@@ -307,7 +309,7 @@ class Letters(RuleBasedStateMachine):
         self.take_in(0)
         if given_up:
             goes = data.draw(st.booleans())
-            self.lose_patience(data.draw(NO_ANSWER), data.draw(FATES), goes, late)
+            self.lose_patience(data.draw(NO_ANSWER), data.draw(SECOND), goes, late)
 
     @rule(number=st.integers(0, ORDERS))
     def an_order_comes_in(self, number: int) -> None:
@@ -338,9 +340,12 @@ class Letters(RuleBasedStateMachine):
                 self.answer_late(token)
 
     def answer_late(self, token: str) -> None:
-        ids = {self.provider.attempts[token].message_id: token}
-        settle(self.engine, ids, {token: Accepted("X")}, clock=self.world.clock)
-        self.told.add(token)
+        attempt, now = self.provider.attempts[token], self.world.clock.now()
+        answer = Accepted("X") if attempt.taken else RetrySafe(now, "503, and it was not taken")
+        settle(self.engine, {attempt.message_id: token}, {token: answer}, clock=self.world.clock)
+        attempt.sure = not attempt.taken
+        if attempt.taken:
+            self.told.add(token)
 
     @rule()
     def what_its_sender_waited_for_is_over(self) -> None:
@@ -384,12 +389,14 @@ class Letters(RuleBasedStateMachine):
         recover(self.engine, post=self.world.post, clock=self.world.clock)
         self.work()
 
-    @rule(fate_=NO_ANSWER, second=FATES, goes=st.booleans(), late=st.booleans())
-    def somebody_loses_patience(self, fate_: Said, second: list[Said], goes: bool, late: bool) -> None:
+    @rule(fate_=NO_ANSWER, second=SECOND, goes=st.booleans(), late=LATE)
+    def somebody_loses_patience(self, fate_: Said, second: list[Said], goes: bool, late: str) -> None:
         self.lose_patience(fate_, second, goes, late)
 
-    def lose_patience(self, fate_: Said, second: list[Said], goes: bool, late: bool) -> None:
+    def lose_patience(self, fate_: Said, second: list[Said], goes: bool, late: str) -> None:
         """A letter leaves, no answer comes, and somebody orders it again before anything can be heard of it."""
+        if late != "never":
+            fate_ = Said.DIES_TAKEN if fate_ in TAKES else Said.DIES_LOST
         self.let_senders_try()
         self.take_in(len(self.world.rows("orders")))
         self.work([fate_])
@@ -397,11 +404,14 @@ class Letters(RuleBasedStateMachine):
         recover(self.engine, post=self.world.post, clock=self.world.clock)
         self.world.clock.move_to(self.world.clock.now() + timedelta(minutes=3))
         self.order_again(0, None)
-        if late and self.provider.late:
-            self.answer_late(self.provider.late[-1])
-        if goes:
+        token = self.provider.late[-1] if self.provider.late else None
+        if token and late == "before":
+            self.answer_late(token)
+        if goes or late == "after":
             self.let_senders_try()
             self.work(second)
+        if token and late == "after":
+            self.answer_late(token)
 
     # -- what customers do, who can do it only when they got a letter --
 
@@ -545,8 +555,9 @@ class Letters(RuleBasedStateMachine):
         taken = self.provider.taken()
         for row in self.world.rows("messages"):
             if row.state == "accepted":
-                letter = self.letter(row)
+                letter, attempt = self.letter(row), self.provider.attempts.get(row.token)
                 assert taken[letter] or letter in self.marked, f"{letter} never left"
+                assert (attempt and attempt.taken) or letter in self.marked, f"{letter}: another attempt was taken"
 
     @invariant()
     def every_letter_that_was_taken_is_found_by_its_token(self) -> None:

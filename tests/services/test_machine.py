@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from tests.failpoints import committed
 from tests.services.machine import FAILPOINTS, Letters
 
-STEPS = 25
+STEPS = 12
 
 
 def test_nothing_twice_nothing_lost_nothing_made_up(
@@ -19,7 +19,7 @@ def test_nothing_twice_nothing_lost_nothing_made_up(
     machine = type("Letters", (Letters,), {"engine": engine, "folder": tmp_path})
     examples = request.config.getoption("--machine-examples")
     how = settings(
-        max_examples=examples or 18,
+        max_examples=examples or 45,
         stateful_step_count=STEPS,
         derandomize=not examples,
         database=None,

@@ -20,22 +20,11 @@ from tests.services.attempts import (
     LOST,
     given_up,
     message,
+    quiet_day,
     report,
     resend,
 )
 from tests.services.world import MONDAY, World, a_purchase
-
-
-def quiet_day(shop: World) -> World:
-    """Let two letters leave around the lost one and be reported on, and a day and an hour go by."""
-    shop.post.transport.answer = Accepted("X")
-    shop.clock.move_to(MONDAY + 2 * HOUR)
-    shop.take_in(a_purchase("T-2", email="ben@example.com"))
-    shop.drain()
-    report(shop, message(shop, 1).token)
-    shop.clock.move_to(MONDAY + timedelta(hours=25, minutes=1))
-    report(shop, message(shop, 1).token, "open")
-    return shop
 
 
 def doubts(shop: World) -> tuple[str, ...]:
