@@ -69,9 +69,13 @@ def bound(engine: Engine, *, statement_seconds: float) -> None:
 
     def connect(_dialect: object, _record: object, args: Any, options: Any) -> Impatient:
         connection = Impatient.connect(*args, **options)
-        connection.autocommit = True  # one round trip instead of three
-        [(given, _)] = connection.execute(_LIMIT, [str(ours)])
-        connection.autocommit = False
+        try:
+            connection.autocommit = True  # one round trip instead of three
+            [(given, _)] = connection.execute(_LIMIT, [str(ours)])
+            connection.autocommit = False
+        except BaseException:
+            connection.close()
+            raise
         connection.patience = (given or ours) / 1000 + SILENCE_SECONDS
         return connection
 

@@ -3,7 +3,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from followup.clock import VirtualClock
-from followup.core.message import Accepted, Misconfigured, RetrySafe
+from followup.core.message import Accepted, Cause, Misconfigured, RetrySafe
 from followup.mail.message import Origin
 from followup.mail.outbox import Outbox, file_name
 from followup.mail.transport import Transport
@@ -54,7 +54,7 @@ def test_the_same_letter_sent_twice_is_one_file(outbox):
 def test_looking_tells_what_became_of_a_letter(outbox):
     mail = a_mail()
 
-    assert outbox.recover(mail) == RetrySafe(CLOCK.now(), "the outbox holds no such letter")
+    assert outbox.recover(mail) == RetrySafe(CLOCK.now(), "the outbox holds no such letter", Cause.KEPT)
     sent(outbox, mail)
     assert outbox.recover(mail) == Accepted(mail.token)
 
@@ -90,7 +90,7 @@ def test_a_full_disk_is_worth_another_try_and_leaves_nothing_behind(outbox):
         signal.signal(signal.SIGXFSZ, ignored)
 
     assert isinstance(answer, RetrySafe)
-    assert answer.not_before == CLOCK.now() + timedelta(minutes=1)
+    assert (answer.not_before, answer.cause) == (CLOCK.now(), Cause.FAILED), "the row says how long to wait"
     assert [path.name for path in outbox.folder.iterdir()] == [file_name(a_mail())]
     assert sent(outbox, big) == [Accepted(big.token)]
 
