@@ -137,16 +137,18 @@ def db_recovered(since: datetime, yes: bool, as_json: bool) -> None:
 
     app = make_app()
     until = app.clock.now()
-    what = (
-        f"Letters due by {output.local(until, until.tzinfo)} that have not left, as far as is known here, are in doubt."
-    )
+    if since > until:
+        raise click.UsageError(f"{since:%Y-%m-%d %H:%M} UTC is yet to come; give the time of the backup.")
+    zone = until.tzinfo
+    span = f"from {output.local(since, zone)} to {output.local(until, zone)}"
+    what = f"Lost is what happened {span}: letters due by then that have not left as far as is known are in doubt."
     if not output.confirm(what, yes=yes):
         raise click.exceptions.Exit(1)
     found = restore.recovered(app.engine, since, clock=app.clock)
     if as_json:
         output.document(asdict(found))
         return
-    output.say(f"{output.plural(found.doubtful, 'letter')} may have left since then, and are unknown now.")
+    output.say(f"{output.plural(found.doubtful, 'letter')} may have left since then: of unknown fate from now on.")
     output.hint("followup messages list --state unknown", "decide about them: mark-sent, or resend")
     output.hint("followup suppressions import FILE", "who unsubscribed meanwhile: the provider's list knows")
     output.hint("followup import orders FILE", "orders of that time")

@@ -22,7 +22,7 @@ _WORDS = {
         "cancelled": ("letter", "cancelled"),
         "blocked": ("letter", "blocked"),
         "rejected": ("letter", "rejected"),
-        "unknown": ("letter", "sent with an unknown result"),
+        "unknown": ("letter", "of unknown fate"),
     },
     "replies": {"human": ("mail", "read"), "auto_reply": ("automatic mail", "read")},
     "enrollments": {"completed": ("run", "completed"), "exited": ("run", "ended early")},

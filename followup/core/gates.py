@@ -268,7 +268,7 @@ def per_day(candidate: Candidate, now: datetime) -> Verdict | None:
     limit = candidate.workflow.per_day
     if limit is None or len(candidate.today) < limit:
         return None
-    values: dict[str, object] = {"per_day": limit, "left": len(candidate.today)}
+    values: dict[str, object] = {"per_day": limit, "left": sum(at <= now for at in candidate.today)}
     reason = f"{limit} letters of this workflow in the last 24 hours"
     return Verdict(VerdictKind.POSTPONE, PER_DAY, reason, values, until=candidate.today[-limit] + DAY)
 

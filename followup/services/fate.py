@@ -100,6 +100,7 @@ def resend(engine: Engine, message_id: int, *, library: Library, clock: Clock) -
                 hint=f"If it did leave: followup messages mark-sent {message_id}",
             )
         _send_again(conn, message, library, now)
+        messages.approve(conn, [message.id], now=now)  # whoever orders it has read it
         _note(conn, message, now, "sent again by order of a person")
 
 
@@ -149,6 +150,8 @@ def doubts_about(conn: Connection, message: StoredMessage, now: datetime) -> tup
     """Return what is missing to the proof that a letter of unknown fate was not accepted; nothing: it is proven."""
     assert message.sending_at is not None
     transport, at = message.transport or "", message.sending_at
+    if message.transport is None:
+        return ("the database was restored, and the token it may have left under is lost",)
     if transport.rpartition(", ")[2] != PROVIDER:  # test mode puts its name before
         return doubts(at, message.not_after, NO_FEED, now=now)
     known = Feed(
@@ -180,7 +183,7 @@ def _held(conn: Connection, message_id: int, *states: MessageState) -> StoredMes
     hint = f"followup messages show {message_id}"
     if state is MessageState.UNKNOWN:
         hint = f"It may have left: followup messages mark-sent {message_id}, or resend {message_id}"
-    raise UsageError(f"message {message_id} is {state.value}, not {' or '.join(states)}", hint=hint)
+    raise UsageError(f"message {message_id} is {state.value}, not {' or '.join(sorted(states))}", hint=hint)
 
 
 def _unknown_number(message_id: int) -> NotFound:

@@ -56,7 +56,7 @@ def test_what_may_have_left_is_in_doubt(engine: Engine, tmp_path: Path, state: s
     assert recovered(shop).doubtful == 0, "twice is once"
     assert shop.verdicts()[-1] == ("unknown", restore.LOST)
     (shown,) = fate.listing(engine, state=None, workflow=None, limit=9, clock=shop.clock)
-    assert shown[1] == ("the way out it was given to does not report what became of letters",)
+    assert shown[1] == ("the database was restored, and the token it may have left under is lost",)
 
 
 def test_what_is_written_later_and_was_due_in_that_time_is_in_doubt_too(engine: Engine, tmp_path: Path) -> None:

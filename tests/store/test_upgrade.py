@@ -9,7 +9,9 @@ from redis import Redis
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from followup.core.message import HaltScope
 from followup.errors import TemporaryError
+from followup.store import halts
 from followup.store.engine import make_engine, reading, writing
 from followup.store.schema import metadata
 from followup.store.upgrade import LOCK, current, newest, upgrade
@@ -100,7 +102,7 @@ def test_letters_of_the_release_before_come_through_the_upgrade(empty_database_u
         states = conn.scalars(text("SELECT state FROM messages ORDER BY id")).all()
         assert states == list(AS_THEY_WERE)
         assert conn.scalars(text("SELECT failures FROM messages")).all() == [0] * len(states)
-        assert conn.scalars(text("SELECT scope FROM halts")).all() == ["all"], "who was refused is found out anew"
+        assert set(halts.current(conn)) == {HaltScope.ALL}, "who was refused is found out anew"
     engine.dispose()
 
 
@@ -109,7 +111,7 @@ WRONG = {
     "blocked that left": f"UPDATE messages SET sending_at = {NOW} WHERE state = 'blocked'",
     "claimed by nobody": "UPDATE messages SET leased_until = NULL WHERE state = 'claimed'",
     "sent by nobody": "UPDATE messages SET leased_until = NULL WHERE state = 'sending'",
-    "a sender in halts": f"INSERT INTO halts (scope, reason, since) VALUES ('sender', '401', {NOW})",
+    "another halt": f"INSERT INTO halts (scope, reason, since) VALUES ('some', '401', {NOW})",
     "a gap that ends before it begins": "INSERT INTO gaps (since, until, noted_at)"
     f" VALUES ({NOW}, '2026-01-01 00:00:00.000000', {NOW})",
     "less than no letters": "INSERT INTO workflow_limits (workflow, first) VALUES ('care', -1)",
