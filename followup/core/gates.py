@@ -28,6 +28,7 @@ HALTED = "everything is halted"
 FIRST_LETTERS = "the first letters wait until a person has read them"
 DAY = timedelta(hours=24)
 PER_DAY = "per_day"
+RESTORED = "the database was restored: it may have left already"
 SHORTEST_POSTPONE = timedelta(seconds=60)
 
 
@@ -132,7 +133,7 @@ def in_doubt(candidate: Candidate, now: datetime) -> Verdict | None:
     if until is None or candidate.due_at > until:
         return None
     values = {"due_at": candidate.due_at, "lost_until": until}
-    return Verdict(VerdictKind.DOUBT, "restored", "the database was restored: it may have left already", values)
+    return Verdict(VerdictKind.DOUBT, "restored", RESTORED, values)
 
 
 def run_over(candidate: Candidate, now: datetime) -> Verdict | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from followup.clock import Clock
+from followup.core.gates import RESTORED
 from followup.core.message import Action
 from followup.errors import UsageError
 from followup.services.claim import decided_about, doubtful
@@ -13,7 +14,6 @@ from followup.store import audit, decisions, gaps, messages
 from followup.store.engine import writing
 
 BATCH = 500
-LOST = "the database was restored: it may have left already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ def recovered(engine: Engine, since: datetime, *, clock: Clock) -> Recovered:
             return Recovered(since, last.until, 0)
         gaps.add(conn, since=since, until=now)
         while found := messages.lock_doubtful(conn, due_by=now, limit=BATCH):
-            rows = [{"id": one.id, "reason": LOST, **doubtful(one, since)} for one in found]
+            rows = [{"id": one.id, "reason": RESTORED, **doubtful(one, since)} for one in found]
             messages.move(conn, Action.DOUBT, rows)
-            noted = [decided_about(one, at=now, verdict="unknown", gate="restored", reason=LOST) for one in found]
+            noted = [decided_about(one, at=now, verdict="unknown", gate="restored", reason=RESTORED) for one in found]
             decisions.add(conn, noted)
             doubtful_letters += len(found)
         data = {"since": since.isoformat(), "until": now.isoformat(), "doubtful": doubtful_letters}

@@ -19,7 +19,6 @@ from followup.store.engine import reading, writing
 from followup.store.events import NewEvent
 from followup.store.suppressions import ALL, Suppression
 
-IMPORTED = "imported"
 BATCH = 500
 LONGEST_REASON = 200
 NO_TEXT = "\ufffd"  # what decoding puts where there was none

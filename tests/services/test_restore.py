@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
+from followup.core.gates import RESTORED
 from followup.core.message import Accepted, Misconfigured, Unknown
 from followup.errors import UsageError
 from followup.services import fate, restore, track
@@ -51,10 +52,10 @@ def test_what_may_have_left_is_in_doubt(engine: Engine, tmp_path: Path, state: s
     before = shop.rows("messages")[0]
     assert recovered(shop) == restore.Recovered(MONDAY - HOUR, MONDAY, 1)
     (row,) = shop.rows("messages")
-    assert (row.state, row.reason, row.transport, row.leased_until) == ("unknown", restore.LOST, None, None)
+    assert (row.state, row.reason, row.transport, row.leased_until) == ("unknown", RESTORED, None, None)
     assert row.token == before.token or before.token is None
     assert recovered(shop).doubtful == 0, "twice is once"
-    assert shop.verdicts()[-1] == ("unknown", restore.LOST)
+    assert shop.verdicts()[-1] == ("unknown", RESTORED)
     (shown,) = fate.listing(engine, state=None, workflow=None, limit=9, clock=shop.clock)
     assert shown[1] == ("the database was restored, and the token it may have left under is lost",)
 
@@ -72,7 +73,7 @@ def test_what_is_written_later_and_was_due_in_that_time_is_in_doubt_too(engine: 
     assert [rows[MONDAY - HOUR].state, rows[MONDAY + HOUR].state] == ["unknown", "accepted"]
     assert rows[MONDAY - HOUR].token
     assert len(shop.post.transport.sent) == 1
-    assert shop.verdicts() == [("unknown", restore.LOST)]
+    assert shop.verdicts() == [("unknown", RESTORED)]
 
 
 def test_what_falls_due_afterwards_goes(engine: Engine, tmp_path: Path) -> None:
