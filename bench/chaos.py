@@ -2,7 +2,7 @@
 Kill a shop's processes at every failpoint while servers are restarted and the provider misbehaves, and hold the
 record against the provider's ledger. Then the same with a control that sends again whatever got no answer.
 
-    python bench/chaos.py --kills 240 [--seed N] [--json] [--no-control]
+    python bench/chaos.py --kills 300 [--sqlite] [--seed N] [--json] [--no-control]
 
 Exit 1 when a promise was not kept, or when the control did not send anything twice: then the oracle is blind.
 """
@@ -24,13 +24,14 @@ CONTROL_KILLS = 30
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=240)
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--sqlite", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--no-control", action="store_true")
     given = parser.parse_args()
-    found = run(given.kills, given.seed, naive=False)
-    control = None if given.no_control else run(min(given.kills, CONTROL_KILLS), given.seed, naive=True)
+    found = run(given.kills, given, naive=False)
+    control = None if given.no_control else run(min(given.kills, CONTROL_KILLS), given, naive=True)
     blind = control is not None and not control.accepted_twice
     figures = {**vars(found), "broken": found.broken}
     if control is not None:
@@ -47,11 +48,11 @@ def main() -> int:
     return 1 if found.broken or blind else 0
 
 
-def run(kills: int, seed: int, *, naive: bool) -> "Figures":
-    from tests.chaos.run import chaos  # noqa: PLC0415 - every process that is started imports this module
+def run(kills: int, given: argparse.Namespace, *, naive: bool) -> "Figures":
+    from tests.chaos.run import Chaos  # noqa: PLC0415 - every process that is started imports this module
 
     with tempfile.TemporaryDirectory(prefix="followup-chaos-", ignore_cleanup_errors=True) as folder:
-        return chaos(Path(folder), kills=kills, seed=seed, naive=naive, tell=say)
+        return Chaos(Path(folder), kills=kills, seed=given.seed, sqlite=given.sqlite, naive=naive, tell=say).run()
 
 
 def say(text: str) -> None:

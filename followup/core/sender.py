@@ -87,13 +87,13 @@ def settled(sender: Sender, answers: Iterable[tuple[int, Answer]], now: datetime
     for message_id, answer in answers:
         match answer:
             case Accepted() | Rejected():  # the provider is there, and takes what this sender gives it
-                sender = Sender(key=sender.key, paused=sender.paused, next_at=sender.next_at)
+                sender = _anew(sender)
             case Misconfigured(reason):
                 sender = replace(sender, paused=sender.paused or reason)
             case RetrySafe(not_before, reason, Cause.LIMITED):
                 until = now + (not_before - business_now)
                 if message_id == sender.probe or not sender.is_closed(until):
-                    sender = replace(sender, closed_until=until, because=reason, probe=None, trips=0, failures=0)
+                    sender = replace(_anew(sender), closed_until=until, because=reason)
             case RetrySafe(_, reason, Cause.FAILED) if message_id == sender.probe:
                 sender = _tripped(sender, now, reason)
             case Unknown(reason):
@@ -116,11 +116,9 @@ def _failed(sender: Sender, message_id: int, now: datetime, reason: str) -> Send
 
 def _tripped(sender: Sender, now: datetime, reason: str) -> Sender:
     wait = min(OPEN_FIRST * (1 << min(sender.trips, 10)), OPEN_MOST)
-    return Sender(
-        key=sender.key,
-        paused=sender.paused,
-        trips=sender.trips + 1,
-        closed_until=now + wait,
-        because=reason,
-        next_at=sender.next_at,
-    )
+    return replace(_anew(sender), trips=sender.trips + 1, closed_until=now + wait, because=reason)
+
+
+def _anew(sender: Sender) -> Sender:
+    """Return the sender without anything the breaker or a limit did; a pause is a person's to end, a rate goes on."""
+    return Sender(key=sender.key, paused=sender.paused, next_at=sender.next_at)

@@ -33,7 +33,7 @@ from followup.store.types import real_now
 from followup.store.upgrade import upgrade
 from tests.chaos import process
 from tests.chaos.outside import Outside
-from tests.chaos.servers import Postgres, Valkey
+from tests.chaos.servers import Database, Postgres, Sqlite, Valkey
 from tests.failpoints import names
 from tests.local_sendgrid import Behaviour, Entry, LocalSendGrid
 from tests.services.world import ASK, SEND, SHOP, a_purchase
@@ -138,7 +138,7 @@ class Figures:
     unsubscribes: int = 0
     redis_flushes: int = 0
     redis_restarts: int = 0
-    postgresql_restarts: int = 0
+    database_disturbances: int = 0
     seconds: float = 0
 
     @property
@@ -176,11 +176,21 @@ class Chaos:
     One run, on servers of its own.
 
     Args:
+        sqlite: in a file instead of PostgreSQL.
         naive: also send again what got no answer, as a queue that retries does: the control, which has to fail.
     """
 
-    def __init__(self, folder: Path, *, kills: int, seed: int = 1, naive: bool = False, tell: Callable[[str], object]):
-        self.folder, self.kills, self.naive, self.tell = folder, kills, naive, tell
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        kills: int,
+        seed: int = 1,
+        sqlite: bool = False,
+        naive: bool = False,
+        tell: Callable[[str], object],
+    ) -> None:
+        self.folder, self.kills, self.sqlite, self.naive, self.tell = folder, kills, sqlite, naive, tell
         self.dice = random.Random(seed)
         self.figures = Figures()
         self.orders = 0
@@ -193,8 +203,8 @@ class Chaos:
         """Do all of it, and return what came of it."""
         begun = time.monotonic()
         self.folder.chmod(0o755)  # PostgreSQL runs as another user where we are root
-        self.postgres = Postgres(self.folder / "postgres")
-        self.engine = make_engine(self.postgres.url)
+        self.database: Database = (Sqlite if self.sqlite else Postgres)(self.folder / "database")
+        self.engine = make_engine(self.database.url)
         upgrade(self.engine)
         deploy.apply(self.engine, _files(), clock=SystemClock())
         with Valkey() as self.valkey, LocalSendGrid(decide=self._decide, on_entry=self._tell) as self.sendgrid:
@@ -216,7 +226,7 @@ class Chaos:
                         slot.running.kill()
                         slot.running.join()
         self.engine.dispose()
-        self.postgres.stop()
+        self.database.stop()
         self.figures.seconds = round(time.monotonic() - begun, 1)
         return self.figures
 
@@ -246,16 +256,16 @@ class Chaos:
             round(self.kills * share): trouble
             for share, trouble in (
                 (0.15, self.valkey.flush),
-                (0.25, self.postgres.restart_at_once),
+                (0.25, self.database.disturb),
                 (0.40, self.valkey.restart),
-                (0.50, self.postgres.restart_at_once),
+                (0.50, self.database.disturb),
                 (0.60, self.valkey.flush),
-                (0.75, self.postgres.restart_at_once),
+                (0.75, self.database.disturb),
                 (0.85, self.valkey.restart),
             )
         }
         for share in range(8, 100, 8) if self.kills >= 100 else ():
-            at.setdefault(round(self.kills * share / 100), self.postgres.restart_at_once)
+            at.setdefault(round(self.kills * share / 100), self.database.disturb)
         while True:
             due = [kills for kills in sorted(at) if kills <= self.figures.kills]
             yield at.pop(due[0]) if due else (lambda: None)
@@ -297,7 +307,7 @@ class Chaos:
         return {
             "PATH": os.defpath,
             "FOLLOWUP_PROJECT": str(self.folder),
-            "DATABASE_URL": self.postgres.url,
+            "DATABASE_URL": self.database.url,
             "REDIS_URL": self.valkey.url,
             "PORT": str(self.port),
             "FOLLOWUP_MODE": "live",
@@ -434,12 +444,7 @@ class Chaos:
         figures.unsubscribes = self.outside.unsubscribes
         figures.held_for_nobody = max(0, figures.states["held"] - figures.replies)
         figures.redis_flushes, figures.redis_restarts = self.valkey.flushes, self.valkey.restarts
-        figures.postgresql_restarts = self.postgres.restarts
-
-
-def chaos(folder: Path, *, kills: int, seed: int = 1, naive: bool = False, tell: Callable[[str], object]) -> Figures:
-    """Run it once; *tell* hears how far it is."""
-    return Chaos(folder, kills=kills, seed=seed, naive=naive, tell=tell).run()
+        figures.database_disturbances = self.database.disturbances
 
 
 def _in_doubt(entry: Entry) -> bool:

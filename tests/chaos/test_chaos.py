@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.run import WEB, WORKER, chaos
+from tests.chaos.run import WEB, WORKER, Chaos
 from tests.chaos.scenes import SCENES
 from tests.failpoints import committed, networked
 
 KILLS = 44  # every failpoint of workers and web process is armed once, and some twice
+KILLS_ON_SQLITE = 16
 CONTROL_KILLS = 8
 ROOT = Path(__file__).parent.parent.parent
 NEVER_PASSED = {"intake.try"}  # a dry run is taken back, never committed
@@ -29,18 +30,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_nothing_is_sent_twice_and_nothing_lost_whatever_is_killed_when(folder: Path) -> None:
-    found = chaos(folder, kills=KILLS, tell=print)
+    found = Chaos(folder, kills=KILLS, tell=print).run()
     assert found.broken == [], found
     assert found.kills >= KILLS
     assert sum(found.kills_at.values()) > KILLS // 3, "mostly it was a failpoint that struck"
     assert found.states["accepted"] > 5 * KILLS
     assert found.unknown_by_provider > 0
-    assert min(found.redis_flushes, found.redis_restarts, found.postgresql_restarts) >= 2
+    assert min(found.redis_flushes, found.redis_restarts, found.database_disturbances) >= 2
     assert min(found.events_repeated, found.clicks, found.replies, found.unsubscribes) > 0
 
 
+def test_nor_in_a_file_of_sqlite_that_four_processes_share(folder: Path) -> None:
+    found = Chaos(folder, kills=KILLS_ON_SQLITE, sqlite=True, tell=print).run()
+    assert found.broken == [], found
+    assert found.states["accepted"] > 5 * KILLS_ON_SQLITE
+    assert found.database_disturbances >= 2
+
+
 def test_a_control_that_repeats_what_got_no_answer_does_send_twice(folder: Path) -> None:
-    found = chaos(folder, kills=CONTROL_KILLS, naive=True, tell=print)
+    found = Chaos(folder, kills=CONTROL_KILLS, naive=True, tell=print).run()
     assert found.accepted_twice > 0, "else the oracle is blind"
 
 

@@ -70,6 +70,12 @@ def test_an_answer_that_shows_the_provider_is_there_begins_the_count_anew(well: 
     assert after(MARA, LOST, LOST, well, LOST, LOST).trips == 0
 
 
+def test_a_limit_shows_it_as_well_and_losses_before_it_count_no_more():
+    sender = after(MARA, LOST, LOST, limited(2 * SECOND))
+    assert after(sender, LOST, seconds=3).failures == 1
+    assert after(sender, LOST, LOST, seconds=3).trips == 0
+
+
 @pytest.mark.parametrize("neither", [RetrySafe(START, "no connection"), Misconfigured("401")])
 def test_what_did_not_get_there_neither_counts_nor_clears(neither: Answer):
     assert after(MARA, LOST, LOST, neither).failures == 2
