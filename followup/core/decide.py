@@ -5,70 +5,52 @@ The engine: what happens next to one enrollment, and why.
 wants to know the future calls it: the live engine, replay, the demo and the tests.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from followup.core.enrollment import Action, Enrollment, Phase, Position
-from followup.core.events import Event, EventKind
-from followup.core.facts import AskResult, Facts, Sent, names, order_names
+from followup.core.asks import ask_result, names_for, timeout_at
+from followup.core.chance import variant_of
+from followup.core.decision import (
+    CancelMessages,
+    Decision,
+    Effect,
+    HandOff,
+    NewMessage,
+    Note,
+    RememberValues,
+    StartWorkflow,
+)
+from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited
+from followup.core.events import Event
+from followup.core.exits import event_names, find_exit
+from followup.core.facts import Facts, Sent, value_at, values_of
 from followup.core.message import NOT_SENT, MessageState
-from followup.core.replies import combined
 from followup.core.schedule import next_wall_time
-from followup.core.workflow import IMPLIED_EXITS, Ask, Branch, Condition, Letter, Send, Step, Stop, Wait, Workflow
+from followup.core.workflow import (
+    IMPLIED_EXITS,
+    Ask,
+    Branch,
+    Condition,
+    Handoff,
+    Letter,
+    Per,
+    Remember,
+    Send,
+    Split,
+    Start,
+    Step,
+    Stop,
+    Text,
+    Wait,
+    WaitFor,
+    Workflow,
+    inside,
+)
 
 REMINDER_MARGIN = timedelta(hours=24)  # a reminder closer than this to the timeout helps nobody
-LONGEST_ABSENCE = timedelta(days=30)  # for which an out-of-office note extends a timeout
 NEVER_ASKED = "not asked: "
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewMessage:
-    """Write a letter: the ask or send itself (round 0) or its reminder (round 1)."""
-
-    step: str
-    round: int
-    letter: str
-    sender: str
-    due_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class CancelMessages:
-    """Withdraw what has not left yet: of one step and round, or (None) of the whole enrollment."""
-
-    step: str | None = None
-    round: int | None = None
-
-
-Effect: TypeAlias = NewMessage | CancelMessages
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something decided that a person may ask about: the step, what, why, and the values it rests on."""
-
-    step: str | None
-    verdict: str
-    reason: str
-    values: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """
-    The next move: where the enrollment stands now and when to look again (None: when something wakes it).
-
-    ``ended`` is set, with an ``outcome``, when the run is over.
-    """
-
-    position: Position
-    wake_at: datetime | None = None
-    ended: Action | None = None
-    outcome: str | None = None
-    effects: tuple[Effect, ...] = ()
-    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,119 +88,30 @@ def decide(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: dat
         facts: as read in the caller's transaction.
         now: aware UTC; a step is due when ``now >= `` its time.
     """
-    return _Walk(workflow, facts, now).run(enrollment)
-
-
-def ask_results(workflow: Workflow, facts: Facts, *, now: datetime) -> dict[str, AskResult]:
-    """Return how each ask that has a message stands, by step id, in the order of the file."""
-    return {
-        step.id: _ask_result(step, facts, now)
-        for step in workflow.all_steps
-        if isinstance(step, Ask) and (step.id, 0) in facts.sent
-    }
-
-
-def latest_ask(facts: Facts, asks: Mapping[str, AskResult], *, before: str | None = None) -> str | None:
-    """
-    Return the ask that ``answer`` and its like speak of: the last one sent, or given up, so far.
-
-    One still on its way out does not count yet, nor does *before*.
-    """
-    spoken = (
-        step
-        for step, result in asks.items()
-        if step != before and (facts.sent[step, 0].accepted_at or result.not_asked or result.response)
-    )
-    return max(spoken, key=lambda step: facts.sent[step, 0].id, default=None)
-
-
-def names_for(workflow: Workflow, facts: Facts, *, now: datetime, before: str | None = None) -> dict[str, object]:
-    """
-    Return the names that conditions and letters of this enrollment read at *now*.
-
-    Args:
-        before: the step whose condition or letter it is, when a letter of it may exist already. An ask and
-            its reminder then both read the answer to the ask before, not (the lack of) their own.
-    """
-    asks = ask_results(workflow, facts, now=now)
-    return names(facts, asks, latest_ask(facts, asks, before=before), now=now)
-
-
-def timeout_at(step: Ask, sent: Sent, facts: Facts) -> datetime | None:
-    """
-    Return when the ask gives up waiting; None while its letter has not been accepted.
-
-    An out-of-office note extends it, to the end of the stated day of return and by LONGEST_ABSENCE at most.
-    """
-    if sent.accepted_at is None:
-        return None
-    gives_up = step.timeout.after(sent.accepted_at, facts.calendar)
-    back_on = facts.back_on.get(step.id)
-    if back_on is None:
-        return gives_up
-    back_at = facts.calendar.instant(back_on + timedelta(days=1), time(0))
-    return max(gives_up, min(back_at, gives_up + LONGEST_ABSENCE))
-
-
-def _ask_result(step: Ask, facts: Facts, now: datetime) -> AskResult:
-    sent = facts.sent[step.id, 0]
-    if sent.state in NOT_SENT:
-        return AskResult(not_asked=sent.reason or sent.state.value)
-    gives_up = timeout_at(step, sent, facts)
-    confirmed = [r for r in facts.responses if r.step == step.id and not r.provisional]
-    in_time = [r for r in confirmed if gives_up is None or r.at < gives_up]
-    if in_time:
-        return AskResult(response=combined(in_time))
-    return AskResult(timed_out=gives_up is not None and now >= gives_up)
-
-
-def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: datetime) -> tuple[str, Event] | None:
-    """Return the outcome and the event that takes the enrollment out, or None."""
-    own_order = facts.order.id if facts.order else None
-    for event in facts.events:
-        told_again = event.kind == workflow.trigger.event and event.order_id == own_order
-        if event.id == enrollment.trigger_event_id or told_again or event.occurred_at < enrollment.entered_at:
-            continue
-        for way_out in workflow.exit_on:
-            if way_out.event == event.kind and (
-                way_out.where is None or way_out.where(_event_names(workflow, facts, event, now))
-            ):
-                return way_out.label or event.kind, event
-        if event.order_id in {None, own_order} and (outcome := _implied_exit(event)):
-            return outcome, event
-    return None
-
-
-def _implied_exit(event: Event) -> str | None:
-    if event.kind == EventKind.ORDER_REFUNDED and not event.data.get("full"):
-        return None
-    return IMPLIED_EXITS.get(event.kind)
-
-
-def _event_names(workflow: Workflow, facts: Facts, event: Event, now: datetime) -> dict[str, object]:
-    order = facts.orders.get(event.order_id or 0)
-    about = {**event.data, "kind": event.kind, "order": order_names(order, now) if order else {}}
-    return {**names_for(workflow, facts, now=now), "event": about}
+    return _Walk(workflow, enrollment, facts, now).run()
 
 
 class _Walk:
     """One call of ``decide``: the steps taken so far and what they left behind."""
 
-    def __init__(self, workflow: Workflow, facts: Facts, now: datetime) -> None:
-        self.workflow, self.facts, self.now = workflow, facts, now
+    def __init__(self, workflow: Workflow, enrollment: Enrollment, facts: Facts, now: datetime) -> None:
+        self.workflow, self.enrollment, self.facts, self.now = workflow, enrollment, facts, now
+        self.waited = enrollment.waited
         self.effects: list[Effect] = []
         self.notes: list[Note] = []
 
-    def run(self, enrollment: Enrollment) -> Decision:
-        position = enrollment.position
-        if found := find_exit(self.workflow, enrollment, self.facts, now=self.now):
+    def run(self) -> Decision:
+        position = self.enrollment.position
+        if found := find_exit(self.workflow, self.enrollment, self.facts, now=self.now):
             outcome, event = found
             end = _End(Action.EXIT, outcome, max(event.occurred_at, position.since))
             return self._ended(position.step, end, event=event.kind)
         order = self.facts.order
-        if order is not None and order.is_void:  # however its cancelling was dated
+        if order is not None and order.is_void and not self.workflow.is_about_void_orders:  # however that was dated
             over = _End(Action.EXIT, IMPLIED_EXITS[f"order.{order.status.value}"], position.since)
             return self._ended(position.step, over, event=f"order.{order.status.value}")
+        if self.enrollment.state is EnrollmentState.HELD_OUT:
+            return self._decision(position)
         step_id, since, phase = position.step, position.since, position.phase
         while step_id is not None:  # steps only run forward, so this ends
             step = self.workflow.step(step_id)
@@ -245,12 +138,14 @@ class _Walk:
             wake_at=wake_at,
             ended=ended,
             outcome=outcome,
+            waited=self.waited,
             effects=tuple(self.effects),
             notes=tuple(self.notes),
         )
 
     def _ended(self, step: str | None, end: _End, **values: object) -> Decision:
-        self.effects = [CancelMessages()]
+        kept = [one for one in self.effects if not isinstance(one, CancelMessages)]
+        self.effects = [*kept, CancelMessages()]
         self.notes.append(Note(step, "exited" if end.action is Action.EXIT else "ended", end.outcome, values))
         return self._decision(Position(step, Phase.DONE, end.at), ended=end.action, outcome=end.outcome)
 
@@ -260,17 +155,33 @@ class _Walk:
             return _Go(onward, since)
         match step:
             case Wait():
-                over = self._wait_over(step, since)
-                return _Go(onward, over) if over <= self.now else _Sleep(Phase.WAITING, over)
+                return self._wait(step, since, onward)
+            case WaitFor():
+                return self._wait_for(step, since, onward)
             case Send():
                 return self._send(step, since, onward)
             case Ask():
                 return self._ask(step, since, onward)
+        return self._pass(step, since, onward)
+
+    def _pass(self, step: Step, since: datetime, onward: str | None) -> _Move:
+        """Do what takes no time."""
+        match step:
             case Branch():
-                return _Go(self._branch(step, onward), since)
+                onward = self._branch(step, onward)
+            case Split():
+                onward = self._variant(step, onward)
+            case Handoff():
+                self._hand_off(step, since)
+            case Remember():
+                self._remember(step)
+            case Start():
+                self.effects.append(StartWorkflow(step.id, step.workflow, since))
             case Stop():
                 return _End(Action.COMPLETE, step.outcome, since)
-        raise AssertionError(f"no rule for {type(step).__name__}")
+            case _:
+                raise AssertionError(f"no rule for {type(step).__name__}")
+        return _Go(onward, since)
 
     def _names(self) -> dict[str, object]:
         return names_for(self.workflow, self.facts, now=self.now)
@@ -281,6 +192,67 @@ class _Walk:
             return True
         self.notes.append(Note(step.id, "skipped", f"when {condition.source}", values_of(condition, known)))
         return False
+
+    def _hand_off(self, step: Handoff, since: datetime) -> None:
+        said = step.note(self._names()).strip() if step.note else ""
+        self.effects.append(HandOff(step=step.id, person=step.person, note=said or None, urgent=step.urgent, at=since))
+        self.notes.append(Note(step.id, "handed off", f"to {step.person}", {"note": said} if said else {}))
+
+    def _remember(self, step: Remember) -> None:
+        """Keep what was said; a text that comes out empty takes nothing away that is known."""
+        known = self._names()
+        filled = {key: value(known).strip() if isinstance(value, Text) else value for key, value in step.values.items()}
+        learned = {key: value for key, value in filled.items() if value != ""}
+        if not learned:
+            self.notes.append(Note(step.id, "skipped", "there is nothing to remember"))
+            return
+        customer = self.facts.customer
+        customer = replace(customer, remembered={**customer.remembered, **learned})
+        self.facts = replace(self.facts, customer=customer)  # the steps after this one see it
+        self.effects.append(RememberValues(step.id, learned))
+        self.notes.append(Note(step.id, "remembered", ", ".join(learned), learned))
+
+    def _variant(self, step: Split, onward: str | None) -> str | None:
+        chosen = variant_of(self.workflow, step, self.facts.customer.id)
+        self.notes.append(Note(step.id, "split", chosen.name))
+        return chosen.do[0].id if chosen.do else onward
+
+    def _wait(self, step: Wait, since: datetime, onward: str | None) -> _Move:
+        over = max(self._wait_over(step, since), since)
+        if over > self.now:
+            return _Sleep(Phase.WAITING, over)
+        self._waited(over, timed_out=self.facts.timed_out)
+        return _Go(onward, over)
+
+    def _wait_for(self, step: WaitFor, since: datetime, onward: str | None) -> _Move:
+        gives_up = step.timeout.after(since, self.facts.calendar)
+        event = next((event for event in self._awaited(step) if event.occurred_at < gives_up), None)
+        if event is not None:
+            self._waited(event.occurred_at, timed_out=False, event_id=event.id)
+            self.notes.append(Note(step.id, "happened", step.event, {"at": event.occurred_at}))
+            return _Go(onward, event.occurred_at)
+        if self.now < gives_up:
+            return _Sleep(Phase.WAITING, gives_up)
+        self._waited(gives_up, timed_out=True)
+        self.notes.append(Note(step.id, "timed out", f"no {step.event}", {"until": gives_up}))
+        return _Go(onward, gives_up)
+
+    def _awaited(self, step: WaitFor) -> Iterator[Event]:
+        """Yield the events that would end *step*, oldest first: those since the last wait was over."""
+        last = self.waited or Waited(self.enrollment.entered_at, self.enrollment.trigger_event_id)
+        own_order = self.facts.order.id if self.facts.order else None
+        for event in self.facts.events:
+            if event.kind != step.event or (event.occurred_at, event.id) <= (last.until, last.event_id or 0):
+                continue
+            if self.workflow.trigger.per is Per.ORDER and event.order_id not in {None, own_order}:
+                continue
+            if step.where is None or step.where(event_names(self.workflow, self.facts, event, self.now)):
+                yield event
+
+    def _waited(self, until: datetime, *, timed_out: bool, event_id: int | None = None) -> None:
+        heard = event_id or (self.waited.event_id if self.waited else self.enrollment.trigger_event_id)
+        self.waited = Waited(until, heard, timed_out)
+        self.facts = replace(self.facts, timed_out=timed_out)
 
     def _wait_over(self, step: Wait, since: datetime) -> datetime:
         if step.until_field is not None:
@@ -316,7 +288,7 @@ class _Walk:
             return _Sleep(Phase.SENDING, None)
         if sent.state is MessageState.CANCELLED:  # a gate found that there is nobody to write to any more
             return _End(Action.EXIT, sent.reason or "cancelled", sent.due_at or since)
-        result = _ask_result(step, self.facts, self.now)
+        result = ask_result(step, self.facts, self.now)
         if result.not_asked is not None:
             return self._not_asked(step, result.not_asked, sent.due_at or since, onward)
         gives_up = timeout_at(step, sent, self.facts)
@@ -334,11 +306,15 @@ class _Walk:
         return _End(Action.COMPLETE, NEVER_ASKED + reason, at)
 
     def _until_next_ask(self, step_id: str | None) -> Iterator[Step]:
+        """Yield what comes after a question and before the next one; of a split, in each of its variants."""
         while step_id is not None:
             step = self.workflow.step(step_id)
             if step is None or isinstance(step, Ask):
                 return
             yield step
+            if isinstance(step, Split):
+                for steps in inside(step):
+                    yield from self._until_next_ask(steps[0].id if steps else None)
             step_id = self.workflow.following(step_id)
 
     def _listen(self, step: Ask, sent: Sent, gives_up: datetime) -> _Move:
@@ -368,16 +344,3 @@ class _Walk:
 def _reads_not_asked(step: Step, ask: str) -> bool:
     wanted = {"not_asked", f"asks.{ask}.not_asked"}
     return isinstance(step, Branch) and any(case.when and wanted.intersection(case.when.names) for case in step.cases)
-
-
-def value_at(known: Mapping[str, object], dotted: str) -> object:
-    """Return what the dotted name (``order.total``) stands for; None where the path ends early."""
-    value: object = known
-    for part in dotted.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def values_of(condition: Condition, known: Mapping[str, object]) -> dict[str, object]:
-    """Return the values of the names that *condition* reads, for the record."""
-    return {name: value_at(known, name) for name in condition.names}

@@ -12,6 +12,7 @@ class EnrollmentState(StrEnum):
     ACTIVE = "active"  # stands at a step
     COMPLETED = "completed"  # reached the end or a stop
     EXITED = "exited"  # an exit event took it out
+    HELD_OUT = "held_out"  # gets nothing and is measured; ended or not, it stays held out
 
 
 class Action(StrEnum):
@@ -22,6 +23,7 @@ class Action(StrEnum):
 TRANSITIONS: Mapping[tuple[EnrollmentState, Action], EnrollmentState] = {
     (EnrollmentState.ACTIVE, Action.COMPLETE): EnrollmentState.COMPLETED,
     (EnrollmentState.ACTIVE, Action.EXIT): EnrollmentState.EXITED,
+    (EnrollmentState.HELD_OUT, Action.EXIT): EnrollmentState.HELD_OUT,
 }
 FINAL = frozenset(EnrollmentState) - {state for state, _ in TRANSITIONS}
 
@@ -64,11 +66,27 @@ class Position:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """
+    How the last wait of a run ended: ``until`` is when, ``event_id`` the event that last ended one.
+
+    The next ``wait_for`` looks back to here. ``timed_out`` is of the last ``wait_for``.
+    """
+
+    until: datetime
+    event_id: int | None = None
+    timed_out: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrollment:
+    """``waited`` is None until a wait was over."""
+
     id: int
     workflow: str
     state: EnrollmentState
     entered_at: datetime
     position: Position
     trigger_event_id: int | None = None
+    waited: Waited | None = None

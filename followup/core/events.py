@@ -15,6 +15,8 @@ class EventKind(StrEnum):
     ORDER_DELIVERED = "order.delivered"
     ORDER_CANCELLED = "order.cancelled"
     ORDER_REFUNDED = "order.refunded"  # data: {"full": bool}
+    ORDER_PROMISE_MISSED = "order.promise_missed"  # a day after the promised moment, and not delivered
+    CUSTOMER_QUIET = "customer.quiet"  # data: {"workflow": whose patience is over}
     MESSAGE_ACCEPTED = "message.accepted"  # the provider took a letter of ours
     MESSAGE_SENT_AGAIN = "message.sent_again"  # an attempt that was given up had been accepted, and another one left
     ANSWER_GIVEN = "answer.given"  # a one-click answer, or a reply that names one
@@ -25,6 +27,16 @@ class EventKind(StrEnum):
     CUSTOMER_UNSUBSCRIBED = "customer.unsubscribed"
     CONVERSATION_OPENED = "conversation.opened"
     CONVERSATION_CLOSED = "conversation.closed"
+    HANDED_OFF = "conversation.handed_off"  # a workflow asked a person to take over
+
+
+OURS = frozenset(kind.value for kind in EventKind)
+OUR_WORDS = frozenset(kind.split(".")[0] for kind in OURS) - {"customer"}  # "order.shiped" is a slip, not a new event
+
+
+def is_custom(kind: str) -> bool:
+    """Tell whether *kind* can be an event of the shop's own."""
+    return kind not in OURS and kind.split(".", maxsplit=1)[0] not in OUR_WORDS
 
 
 ORDER_EVENTS = frozenset(kind for kind in EventKind if kind.value.startswith("order."))

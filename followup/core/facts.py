@@ -16,6 +16,7 @@ from followup.core.order import Item, Order
 from followup.core.people import Person, Shop
 from followup.core.replies import Response
 from followup.core.schedule import Calendar
+from followup.core.workflow import Condition
 
 ITEM = {
     "name": "text",
@@ -72,6 +73,7 @@ NAMES: Mapping[str, object] = {
     "order": ORDER,
     "item": ITEM,
     **ASK,
+    "timed_out": "bool",
     "asks": {"*": ASK},
     "answers": {"*": "text?"},
     "last_reply": "text?",
@@ -102,7 +104,9 @@ class Facts:
     What is known of one enrollment at one moment.
 
     ``events`` are those recorded since it entered that it may see, oldest first; ``responses`` oldest
-    first; ``answers`` maps a letter to this customer's last answer to it, in any workflow.
+    first; ``answers`` maps a letter to this customer's last answer to it, in any workflow. What is in
+    ``elsewhere`` was said about the same order (or since the entry, where there is none), so it need not be
+    asked again.
     """
 
     customer: Customer
@@ -117,6 +121,8 @@ class Facts:
     last_reply: str | None = None
     orders: Mapping[int, Order] = field(default_factory=dict)  # those that ``events`` speak of
     back_on: Mapping[str, date] = field(default_factory=dict)  # by step: the return an out-of-office note gave
+    elsewhere: Mapping[str, Response] = field(default_factory=dict)  # by letter: what another run was answered to it
+    timed_out: bool = False  # how the last wait_for ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,7 @@ def names(facts: Facts, asks: Mapping[str, AskResult], latest: str | None, *, no
         "order": order_names(order, now) if order else _NO_ORDER,
         "item": _item_names(order.main_item if order else None),
         **(asks.get(latest or "") or AskResult()).names(),
+        "timed_out": facts.timed_out,
         "asks": {step: result.names() for step, result in asks.items()},
         "answers": dict(facts.answers),
         "last_reply": facts.last_reply,
@@ -211,3 +218,16 @@ def names(facts: Facts, asks: Mapping[str, AskResult], latest: str | None, *, no
         # local times in letters and conditions come from here; not a name of its own
         "_zone": facts.calendar.zone,
     }
+
+
+def value_at(known: Mapping[str, object], dotted: str) -> object:
+    """Return what the dotted name (``order.total``) stands for; None where the path ends early."""
+    value: object = known
+    for part in dotted.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def values_of(condition: Condition, known: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of the names that *condition* reads, for the record."""
+    return {name: value_at(known, name) for name in condition.names}

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from followup.core.asks import ASKED_BEFORE, names_for, timeout_at
 from followup.core.customer import ConsentBasis
-from followup.core.decide import REMINDER_MARGIN, names_for, timeout_at, values_of
+from followup.core.decide import REMINDER_MARGIN
 from followup.core.enrollment import Enrollment, EnrollmentState
-from followup.core.facts import Facts
+from followup.core.facts import Facts, values_of
 from followup.core.message import Purpose
 from followup.core.schedule import Calendar, SendWindow
 from followup.core.workflow import Ask, Send, Workflow, WorkflowStatus
@@ -30,6 +31,7 @@ DAY = timedelta(hours=24)
 PER_DAY = "per_day"
 RESTORED = "the database was restored: it may have left already"
 SHORTEST_POSTPONE = timedelta(seconds=60)
+LOOK_AGAIN = timedelta(hours=4)  # whether the owner has room for more answers
 
 
 class VerdictKind(StrEnum):
@@ -77,6 +79,8 @@ class Candidate:
     recent: tuple[datetime, ...] = ()
     in_doubt_until: datetime | None = None  # what was due by then may have left: the database was restored
     today: tuple[datetime, ...] = ()  # when letters of the workflow left in the last 24 hours, oldest first
+    backlog: int | None = None  # how many customers may wait for the owner while they ask more; None: any number
+    waiting_for_owner: int = 0
     unread: bool = False  # it is one of the first letters, and no person has let it go
 
     @property
@@ -162,7 +166,7 @@ def not_live(status: WorkflowStatus) -> str:
 
 def order_void(candidate: Candidate, now: datetime) -> Verdict | None:
     order = candidate.facts.order
-    if order is None or not order.is_void:
+    if order is None or not order.is_void or candidate.workflow.is_about_void_orders:
         return None
     return Verdict(VerdictKind.CANCEL, "order", f"the order was {order.status.value}", {"order": order.number})
 
@@ -201,10 +205,16 @@ def waiting_for_us(candidate: Candidate, now: datetime) -> Verdict | None:
 
 
 def answered(candidate: Candidate, now: datetime) -> Verdict | None:
-    """A reminder is for those who have not answered, not even provisionally."""
-    if not candidate.is_reminder or not any(r.step == candidate.step for r in candidate.facts.responses):
+    """A reminder is for those who have not answered, not even provisionally; and nobody is asked the same twice."""
+    step = candidate.workflow.step(candidate.step)
+    if candidate.is_reminder:
+        if not any(r.step == candidate.step for r in candidate.facts.responses):
+            return None
+        return Verdict(VerdictKind.SKIP, "answered", "already answered")
+    before = candidate.facts.elsewhere.get(step.letter) if isinstance(step, Ask) else None
+    if before is None:
         return None
-    return Verdict(VerdictKind.SKIP, "answered", "already answered")
+    return Verdict(VerdictKind.SKIP, "answered", ASKED_BEFORE, {"answered_at": before.at, "answer": before.answer})
 
 
 def condition(candidate: Candidate, now: datetime) -> Verdict | None:
@@ -234,6 +244,17 @@ def reminder_margin(candidate: Candidate, now: datetime) -> Verdict | None:
     if gives_up is not None and now < gives_up - REMINDER_MARGIN:
         return None
     return Verdict(VerdictKind.SKIP, "timeout", "less than 24 hours to the timeout", {"timeout_at": gives_up})
+
+
+def capacity(candidate: Candidate, now: datetime) -> Verdict | None:
+    """Nobody is asked while more people wait for an answer from the owner than they can listen to."""
+    limit = candidate.backlog
+    asks = isinstance(candidate.workflow.step(candidate.step), Ask) and not candidate.is_reminder
+    if limit is None or not asks or candidate.waiting_for_owner <= limit:
+        return None
+    values = {"owner": candidate.workflow.owner, "waiting": candidate.waiting_for_owner, "backlog": limit}
+    reason = f"{candidate.waiting_for_owner} customers wait for an answer from {candidate.workflow.owner}"
+    return Verdict(VerdictKind.POSTPONE, "capacity", reason, values, until=now + LOOK_AGAIN)
 
 
 def cap(candidate: Candidate, now: datetime) -> Verdict | None:
@@ -301,6 +322,7 @@ GATES: tuple[Gate, ...] = (
     condition,
     late,
     reminder_margin,
+    capacity,
     cap,
     window,
     per_day,

@@ -1,9 +1,19 @@
 """The real people behind the letters, and the shop they work for."""
 
 from dataclasses import dataclass
+from datetime import date
 from zoneinfo import ZoneInfo
 
 UTC_ZONE = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """When somebody is not there, both days included, and the key of who stands in."""
+
+    since: date
+    until: date
+    cover: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +24,13 @@ class Person:
     name: str
     email: str
     signature: str
+    backlog: int | None = None  # no new questions by them while more customers than this wait for an answer from them
+    zone: ZoneInfo | None = None  # where they live; None: where the shop is
+    away: tuple[Away, ...] = ()
+
+    def cover_on(self, day: date) -> str | None:
+        """Return the key of who stands in for them on *day* (theirs); None while they are there."""
+        return next((away.cover for away in self.away if away.since <= day <= away.until), None)
 
     @property
     def first_name(self) -> str:

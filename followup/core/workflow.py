@@ -1,7 +1,7 @@
 """
 A workflow: what a marketer described, as values.
 
-Steps form a tree (branches hold lists of steps) and run forward only: after the last step of a
+Steps form a tree (branches and splits hold lists of steps) and run forward only: after the last step of a
 branch comes whatever follows the branch itself.
 """
 
@@ -20,6 +20,7 @@ class WorkflowStatus(StrEnum):
     DRAFT = "draft"  # can be looked at, takes nobody in
     LIVE = "live"
     PAUSED = "paused"  # takes nobody in; people inside wait
+    ARCHIVED = "archived"  # by an operator only: takes nobody in, and nobody is inside any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,22 @@ class Condition:
 
     def __call__(self, names: Mapping[str, object]) -> bool:
         return self.test(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """
+    A text with names in it, as in ``Order {{ order.number }}``; equality is by source, as for `Condition`.
+
+    A name that is absent leaves nothing behind. ``names`` are those it reads.
+    """
+
+    source: str
+    fill: Callable[[Mapping[str, object]], str] = field(compare=False, repr=False)
+    names: tuple[str, ...] = field(compare=False, repr=False, default=())
+
+    def __call__(self, names: Mapping[str, object]) -> str:
+        return self.fill(names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +118,59 @@ class Branch(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitFor(Step):
+    """
+    Wait until ``event`` happens to the run's order (to its customer, in a run per customer), at most ``timeout``.
+
+    It may have happened already since the last wait was over. ``timeout`` counts from when the run came here.
+    """
+
+    event: str
+    where: Condition | None = None
+    timeout: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way through a split; out of all weights, this is its part."""
+
+    name: str
+    weight: int
+    do: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split(Step):
+    """Take one variant: always the same one for a customer and a split called ``name`` (core.chance)."""
+
+    name: str
+    variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handoff(Step):
+    """Open the customer's conversation for ``person``, tell them, and go on."""
+
+    person: str
+    note: Text | None = None
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remember(Step):
+    """Write to the customer's record: ``values`` by field, each a text or a plain value."""
+
+    values: Mapping[str, "Text | str | int | float | bool"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(Step):
+    """Let the same order and customer into another workflow, by its own rules of entry, and go on."""
+
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop(Step):
     """End the run with an outcome."""
 
@@ -133,8 +203,19 @@ class Per(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    event: str  # an event kind, or "manual"
+    """``after`` is how long nothing is heard of a customer who has become quiet; no other event has it."""
+
+    event: str  # an event kind, "manual", or the name of an event of the shop's own
     per: Per = Per.ORDER
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """An event by the same customer that the workflow wants to see within a span of the entry; it ends nothing."""
+
+    event: str
+    within: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +235,15 @@ class Cap:
     skip: bool = False  # when reached: skip the letter instead of postponing it
 
 
+def inside(step: Step) -> Iterator[tuple[Step, ...]]:
+    """Yield the lists of steps that *step* holds."""
+    match step:
+        case Branch():
+            yield from (case.do for case in step.cases)
+        case Split():
+            yield from (variant.do for variant in step.variants)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workflow:
     """A whole workflow file. ``max_late`` and ``max_postpone`` are explained in core.gates."""
@@ -169,6 +259,8 @@ class Workflow:
     only_if: tuple[Condition, ...] = ()
     re_entry: ReEntry = ReEntry()
     exit_on: tuple[Exit, ...] = ()
+    holdout: float = 0.0  # share of the customers (0 to 1) who get nothing and are measured
+    goal: Goal | None = None
     send_window: SendWindow | None = None
     cap: Cap | None = None
     priority: int = 50
@@ -176,6 +268,11 @@ class Workflow:
     first: int = 0  # letters that a person reads before the others leave, when it goes live
     max_late: timedelta = timedelta(days=3)
     max_postpone: timedelta = timedelta(days=14)
+
+    @property
+    def is_about_void_orders(self) -> bool:
+        """Tell whether it begins with the end of an order, which is then no reason to leave."""
+        return self.trigger.event in {"order.cancelled", "order.refunded"}
 
     @cached_property
     def _places(self) -> dict[str, tuple[Step, str | None]]:
@@ -186,9 +283,8 @@ class Workflow:
             followers = [*(step.id for step in steps[1:]), after]
             for step, following in zip(steps, followers, strict=False):  # an empty list has one too many
                 places[step.id] = (step, following)
-                if isinstance(step, Branch):
-                    for case in step.cases:
-                        visit(case.do, following)
+                for inner in inside(step):
+                    visit(inner, following)
 
         visit(self.steps, None)
         return places

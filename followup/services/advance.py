@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.decide import CancelMessages, Decision, NewMessage, Note, decide
+from followup.core.decide import decide
+from followup.core.decision import CancelMessages, Decision, NewMessage, Note
 from followup.core.enrollment import moved
 from followup.core.gates import last_chance
 from followup.services import facts

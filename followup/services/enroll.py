@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
-from followup.core.decide import names_for, values_of
-from followup.core.facts import Facts
+from followup.core.asks import names_for
+from followup.core.facts import Facts, values_of
 from followup.core.order import Order
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.services import facts

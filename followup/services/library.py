@@ -1,11 +1,13 @@
 """What was applied, ready to use: the newest bundle and the versions that enrollments are pinned to."""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle, load, load_workflow
-from followup.core.workflow import Workflow
+from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import ConfigurationError
 from followup.store import bundles
 
@@ -25,7 +27,8 @@ class Library:
     """
 
     def __init__(self) -> None:
-        self._bundle: Bundle | None = None
+        self._bundle: Bundle | None = None  # as it was applied
+        self._runs: tuple[Bundle, Mapping[str, WorkflowStatus], Bundle] | None = None  # applied, switched, both
         self._versions: dict[int, Workflow] = {}
 
     def newest(self, conn: Connection) -> Bundle:
@@ -41,14 +44,30 @@ class Library:
         return bundle
 
     def find_newest(self, conn: Connection) -> Bundle | None:
-        """Return the bundle that runs, or None when nothing was applied yet."""
-        newest = bundles.newest_hash(conn)
+        """
+        Return the bundle that runs, or None when nothing was applied yet.
+
+        The status of a workflow is what an operator made of it, else what its file says.
+        """
+        newest, switched = bundles.newest_and_switched(conn)
         if newest is None:
             return None
         bundle = self._bundle  # another thread may exchange it for a newer one meanwhile
         if bundle is None or bundle.hash != newest:
             bundle = self._bundle = load(bundles.load(conn, newest).files)
-        return bundle
+        return self._switched(bundle, switched) if switched else bundle
+
+    def _switched(self, bundle: Bundle, switched: Mapping[str, WorkflowStatus]) -> Bundle:
+        known = self._runs
+        if known is not None and known[0] is bundle and known[1] == switched:
+            return known[2]
+        workflows = {
+            name: replace(workflow, status=switched.get(name, workflow.status))
+            for name, workflow in bundle.workflows.items()
+        }
+        runs = replace(bundle, workflows=workflows)
+        self._runs = (bundle, switched, runs)
+        return runs
 
     def workflow(self, conn: Connection, version_id: int) -> Workflow:
         """Return a workflow as it was when the enrollment entered it."""

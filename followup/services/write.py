@@ -7,7 +7,7 @@ from datetime import datetime
 from followup.authoring.bundle import Bundle
 from followup.authoring.render import Letter, Links, Rendered
 from followup.core import tokens
-from followup.core.decide import names_for
+from followup.core.asks import names_for
 from followup.core.facts import Facts
 from followup.core.message import Purpose
 from followup.core.replies import Choice

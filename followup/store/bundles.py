@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select, update
 
+from followup.core.workflow import WorkflowStatus
+from followup.store import switches
 from followup.store.schema import bundles, workflow_versions
 from followup.store.types import insert_new
 
@@ -17,9 +19,19 @@ class StoredBundle:
     applied_at: datetime
 
 
+_NEWEST = select(bundles.c.hash).order_by(bundles.c.applied_at.desc(), bundles.c.id.desc()).limit(1)
+_NEWEST_AND_SWITCHED = _NEWEST.add_columns(switches.TOLD.label("told"))
+
+
 def newest_hash(conn: Connection) -> str | None:
     """Return the hash of what runs, or None when nothing was applied yet."""
-    return conn.scalar(select(bundles.c.hash).order_by(bundles.c.applied_at.desc(), bundles.c.id.desc()).limit(1))
+    return conn.scalar(_NEWEST)
+
+
+def newest_and_switched(conn: Connection) -> tuple[str | None, Mapping[str, WorkflowStatus]]:
+    """Return the hash of what runs (None: nothing was applied yet), and the workflows an operator has switched."""
+    row = conn.execute(_NEWEST_AND_SWITCHED).one_or_none()
+    return (None, {}) if row is None else (row.hash, switches.read_told(row.told))
 
 
 def load(conn: Connection, hash_: str) -> StoredBundle:

@@ -19,6 +19,8 @@ class Waiting:
     timezone: str | None
     owner: str
     waiting_since: datetime
+    urgent: bool
+    note: str | None
 
 
 def customer_wrote(conn: Connection, customer_id: int, owner: str, *, at: datetime) -> bool:
@@ -29,6 +31,37 @@ def customer_wrote(conn: Connection, customer_id: int, owner: str, *, at: dateti
     open_ = update(conversations).where(_open(customer_id), conversations.c.waiting_since.is_(None))
     conn.execute(open_.values(waiting_since=at))
     return False
+
+
+def hand_off(conn: Connection, customer_id: int, owner: str, *, note: str | None, urgent: bool, at: datetime) -> bool:
+    """
+    Have *owner* answer the customer, who waits since *at* or longer; return whether that opened a conversation.
+
+    The caller holds the customer's row. Notes of several workflows stand below each other.
+    """
+    row = {"customer_id": customer_id, "owner": owner, "opened_at": at, "waiting_since": at, "urgent": urgent}
+    if insert_new(conn, conversations, [row | {"note": note}], conversations.c.id):
+        return True
+    known = conversations.c.note
+    both = known if note is None else func.coalesce(known + "\n", "") + note
+    since = func.coalesce(conversations.c.waiting_since, at)
+    taken = update(conversations).where(_open(customer_id))
+    conn.execute(taken.values(owner=owner, waiting_since=since, urgent=conversations.c.urgent | urgent, note=both))
+    return False
+
+
+def waiting_for(conn: Connection, owners: Collection[str]) -> dict[str, int]:
+    """Return by owner how many customers wait for an answer from them; who is missing has none."""
+    wanted = (
+        select(conversations.c.owner, func.count())
+        .where(
+            conversations.c.owner.in_(list(owners)),
+            conversations.c.closed_at.is_(None),
+            conversations.c.waiting_since.is_not(None),
+        )
+        .group_by(conversations.c.owner)
+    )
+    return {owner: number for owner, number in conn.execute(wanted)}
 
 
 def close(conn: Connection, customer_id: int, *, at: datetime) -> int | None:
@@ -54,15 +87,15 @@ def waiting_since(conn: Connection, customer_ids: Collection[int]) -> dict[int, 
 
 
 def waiting(conn: Connection, *, limit: int) -> list[Waiting]:
-    """Return who waits for us, longest first."""
+    """Return who waits for us: what is urgent first, then who waits longest."""
     wanted = (
         select(conversations, customers.c.email, customers.c.timezone)
         .join(customers, customers.c.id == conversations.c.customer_id)
         .where(conversations.c.closed_at.is_(None), conversations.c.waiting_since.is_not(None))
-        .order_by(conversations.c.waiting_since, conversations.c.id)
+        .order_by(conversations.c.urgent.desc(), conversations.c.waiting_since, conversations.c.id)
     )
     return [
-        Waiting(row.customer_id, row.email, row.timezone, row.owner, row.waiting_since)
+        Waiting(row.customer_id, row.email, row.timezone, row.owner, row.waiting_since, row.urgent, row.note)
         for row in conn.execute(wanted.limit(limit))
     ]
 

@@ -1,11 +1,11 @@
 """Customers: one row per address."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select, update
 
 from followup.core.customer import ConsentBasis, Customer, CustomerReport
 from followup.core.order import VOID
@@ -159,6 +159,12 @@ def _customer(row: Row[Any], bought: Row[Any] | None) -> Customer:
         last_order_at=bought.last_order_at if bought else None,
         total_spent_cents=int(bought.total_spent_cents) if bought else 0,
     )
+
+
+def remember(conn: Connection, customer_id: int, values: Mapping[str, object]) -> None:
+    """Write *values* to what is remembered of a customer, beside what is known; the caller holds the row."""
+    known = conn.scalar(select(customers.c.remembered).where(customers.c.id == customer_id)) or {}
+    conn.execute(update(customers).where(customers.c.id == customer_id).values(remembered={**known, **values}))
 
 
 def id_of_address(conn: Connection, address: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from followup.core.enrollment import Enrollment, EnrollmentState, Phase, Position
+from followup.core.enrollment import Enrollment, EnrollmentState, Phase, Position, Waited
 from followup.store.schema import enrollments
 from followup.store.types import UTCDateTime, insert_new, leasing, unleased
 
@@ -26,7 +26,8 @@ class NewEnrollment:
     trigger_event_id: int | None
     entered_at: datetime
     first_step: str | None
-    wake_at: datetime
+    wake_at: datetime | None
+    state: EnrollmentState = EnrollmentState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Moved:
     wake_at: datetime | None
     ended_at: datetime | None
     outcome: str | None
+    waited: Waited | None = None
 
 
 def add(conn: Connection, new: NewEnrollment) -> int | None:
@@ -69,7 +71,7 @@ def add(conn: Connection, new: NewEnrollment) -> int | None:
         "order_id": new.order_id,
         "entry_key": new.entry_key,
         "trigger_event_id": new.trigger_event_id,
-        "state": EnrollmentState.ACTIVE.value,
+        "state": new.state.value,
         "step": new.first_step,
         "phase": Phase.BEFORE.value,
         "since": new.entered_at,
@@ -98,8 +100,8 @@ def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
 
 
 def lock(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
-    """Wait for, hold and return the active enrollments among *ids*, by id."""
-    wanted = select(enrollments).where(enrollments.c.id.in_(list(ids)), enrollments.c.state == EnrollmentState.ACTIVE)
+    """Wait for, hold and return the enrollments among *ids* that have not ended, by id."""
+    wanted = select(enrollments).where(enrollments.c.id.in_(list(ids)), enrollments.c.ended_at.is_(None))
     return [_stored(row) for row in conn.execute(wanted.order_by(enrollments.c.id).with_for_update(key_share=True))]
 
 
@@ -118,6 +120,7 @@ def _stored(row: Row[Any]) -> StoredEnrollment:
             entered_at=row.entered_at,
             position=Position(row.step, Phase(row.phase), row.since),
             trigger_event_id=row.trigger_event_id,
+            waited=Waited(row.waited_until, row.heard_event_id, row.timed_out) if row.waited_until else None,
         ),
         version_id=row.version_id,
         customer_id=row.customer_id,
@@ -144,32 +147,35 @@ def save(conn: Connection, moved: Sequence[Moved]) -> None:
             "wake_at": one.wake_at,
             "ended_at": one.ended_at,
             "outcome": one.outcome,
+            "waited_until": one.waited.until if one.waited else None,
+            "heard_event_id": one.waited.event_id if one.waited else None,
+            "timed_out": one.waited.timed_out if one.waited else False,
         }
         for one in moved
     ]
     guarded = update(enrollments).where(
         enrollments.c.id == bindparam("key"),
         enrollments.c.rev == bindparam("old_rev"),
-        enrollments.c.state == EnrollmentState.ACTIVE.value,
+        enrollments.c.ended_at.is_(None),
     )
     changed = conn.execute(guarded.values(rev=enrollments.c.rev + 1, leased_until=None), rows).rowcount
     assert changed == len(rows), f"{len(rows) - changed} enrollments moved while their rows were held"
 
 
 def wake(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
-    """Have active enrollments looked at by *at* (business time), or earlier if they already are to be."""
+    """Have enrollments that have not ended looked at by *at* (business time), or earlier if they already are to be."""
     _wake(conn, enrollments.c.id.in_(list(ids)), at)
 
 
 def wake_for_events(conn: Connection, customer_ids: Collection[int], *, at: datetime) -> None:
-    """Have every active enrollment of these customers looked at by *at*: something happened to them."""
+    """Have every enrollment of these customers looked at by *at*: something happened to them."""
     _wake(conn, enrollments.c.customer_id.in_(list(customer_ids)), at)
 
 
 def _wake(conn: Connection, which: Any, at: datetime) -> None:
     later = or_(enrollments.c.wake_at.is_(None), enrollments.c.wake_at > at)
-    active = enrollments.c.state == EnrollmentState.ACTIVE.value
-    conn.execute(update(enrollments).where(which, active, later).values(wake_at=at))
+    under_way = enrollments.c.ended_at.is_(None)
+    conn.execute(update(enrollments).where(which, under_way, later).values(wake_at=at))
 
 
 def free_leases(conn: Connection) -> None:
@@ -194,6 +200,22 @@ def entered_before(conn: Connection, workflow: str, customer_id: int, *, other_t
         enrollments.c.entry_key != other_than,
     )
     return conn.scalar(wanted.limit(1)) is not None
+
+
+def under_way(conn: Connection, workflow: str, customer_id: int) -> list[StoredEnrollment]:
+    """Hold and return the runs of *customer_id* in *workflow* that have not ended, by id; the customer is held."""
+    wanted = select(enrollments).where(
+        enrollments.c.customer_id == customer_id,
+        enrollments.c.workflow == workflow,
+        enrollments.c.ended_at.is_(None),
+    )
+    return [_stored(row) for row in conn.execute(wanted.order_by(enrollments.c.id).with_for_update(key_share=True))]
+
+
+def inside(conn: Connection, workflow: str) -> list[int]:
+    """Return the runs in *workflow* that have not ended, by id."""
+    wanted = select(enrollments.c.id).where(enrollments.c.workflow == workflow, enrollments.c.ended_at.is_(None))
+    return list(conn.scalars(wanted.order_by(enrollments.c.id)))
 
 
 def of_order(conn: Connection, order_id: int) -> list[StoredEnrollment]:

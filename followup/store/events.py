@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from followup.core.events import Event
+from followup.core.timer import CONTACT
 from followup.store.schema import events
 from followup.store.types import insert_new
 
@@ -67,6 +68,20 @@ def of_customers(conn: Connection, customer_ids: Collection[int], kinds: Collect
     """Return the events of these *kinds*, oldest first."""
     wanted = select(events).where(events.c.customer_id.in_(list(customer_ids)), events.c.kind.in_(list(kinds)))
     return [_recorded(row) for row in conn.execute(wanted.order_by(events.c.occurred_at, events.c.id))]
+
+
+def last_contacts(
+    conn: Connection, *, customer_ids: Collection[int] | None = None, since: datetime | None = None
+) -> dict[int, datetime]:
+    """Return by customer when they were last heard of: of these customers, of those heard of since *since*, or all."""
+    wanted = select(events.c.customer_id, func.max(events.c.occurred_at).label("at")).where(
+        events.c.kind.in_([kind.value for kind in CONTACT])
+    )
+    if customer_ids is not None:
+        wanted = wanted.where(events.c.customer_id.in_(list(customer_ids)))
+    if since is not None:
+        wanted = wanted.where(events.c.occurred_at >= since)
+    return {row.customer_id: row.at for row in conn.execute(wanted.group_by(events.c.customer_id))}
 
 
 def timeline(conn: Connection, customer_id: int) -> list[Event]:

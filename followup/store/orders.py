@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, or_, select, tuple_
 
-from followup.core.order import Item, Order, OrderReport, OrderStatus
+from followup.core.order import VOID, Item, Order, OrderReport, OrderStatus
 from followup.store.customers import Upserted
 from followup.store.schema import orders
 from followup.store.types import insert
@@ -94,6 +94,21 @@ def find(conn: Connection, number: str) -> list[Found]:
     return [
         Found(_order(row), row.customer_id) for row in conn.execute(wanted.order_by(orders.c.placed_at, orders.c.id))
     ]
+
+
+def promised_since(conn: Connection, since: datetime) -> dict[int, datetime]:
+    """Return when each order that has not come yet was promised for, of those promised for *since* or later."""
+    open_ = orders.c.delivered_at.is_(None), orders.c.status.not_in([*VOID, OrderStatus.DELIVERED])
+    wanted = select(orders.c.id, orders.c.promised_at).where(orders.c.promised_at >= since, *open_)
+    return {row.id: row.promised_at for row in conn.execute(wanted)}
+
+
+def last_of(conn: Connection, customer_id: int, *, now: datetime) -> int | None:
+    """Return the customer's last order that stands, placed by *now*."""
+    wanted = select(orders.c.id).where(
+        orders.c.customer_id == customer_id, orders.c.placed_at <= now, orders.c.status.not_in(list(VOID))
+    )
+    return conn.scalar(wanted.order_by(orders.c.placed_at.desc(), orders.c.id.desc()).limit(1))
 
 
 def numbers(conn: Connection, *, limit: int = 10_000) -> list[str]:

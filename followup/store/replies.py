@@ -47,6 +47,16 @@ class NewAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What a customer answered to a letter, in which run and about which order."""
+
+    enrollment_id: int
+    order_id: int | None
+    letter: str
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
 class GivenAnswer:
     """One confirmed answer to a message."""
 
@@ -157,6 +167,32 @@ def responses(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, li
         )
         found.setdefault(row.enrollment_id, []).append((row.received_at, row.id, said))
     return {key: [said for _, _, said in sorted(rows, key=lambda r: r[:2])] for key, rows in found.items()}
+
+
+def elsewhere(conn: Connection, customer_ids: Collection[int]) -> dict[int, list[Elsewhere]]:
+    """Return by customer what they answered to which letter, about which order, oldest first."""
+    found: dict[int, list[Elsewhere]] = {}
+    whose = list(customer_ids)
+    of_message = (messages.c.customer_id, messages.c.enrollment_id, messages.c.order_id, messages.c.letter)
+    chosen = select(answers, *of_message[2:3]).join(messages, messages.c.id == answers.c.message_id)
+    for row in conn.execute(chosen.where(answers.c.customer_id.in_(whose)).order_by(answers.c.at, answers.c.id)):
+        said = Response(
+            at=row.at,
+            step=row.step,
+            source=Source(row.source),
+            answer=row.answer,
+            label=row.label,
+            text=row.comment,
+        )
+        found.setdefault(row.customer_id, []).append(Elsewhere(row.enrollment_id, row.order_id, row.letter, said))
+    written = select(replies.c.received_at, replies.c.text, messages.c.step, *of_message).join(
+        messages, messages.c.id == replies.c.message_id
+    )
+    human = written.where(replies.c.customer_id.in_(whose), replies.c.kind == MailKind.HUMAN.value)
+    for row in conn.execute(human.order_by(replies.c.received_at, replies.c.id)):
+        said = Response(at=row.received_at, step=row.step, source=Source.REPLY, text=row.text)
+        found.setdefault(row.customer_id, []).append(Elsewhere(row.enrollment_id, row.order_id, row.letter, said))
+    return {key: sorted(some, key=lambda one: one.response.at) for key, some in found.items()}
 
 
 def absences(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, dict[str, date]]:

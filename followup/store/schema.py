@@ -22,6 +22,7 @@ from followup.core.message import MessageState, Outcome, Purpose
 from followup.core.order import OrderStatus
 from followup.core.provider import EventState
 from followup.core.replies import InboundState, MailKind, Source
+from followup.core.timer import TimerKind
 from followup.store.types import Id, Json, UTCDateTime, one_of
 
 metadata = MetaData(
@@ -147,14 +148,59 @@ enrollments = Table(
     Column("rev", Integer, nullable=False, server_default="0"),
     Column("ended_at", UTCDateTime),
     Column("outcome", Text),
+    Column("waited_until", UTCDateTime, comment="when its last wait was over; NULL: none was yet"),
+    Column("heard_event_id", Id, comment="the event that last ended a wait for one"),
+    Column("timed_out", Boolean, nullable=False, server_default=text("false"), comment="of the last wait for an event"),
     one_of("state", EnrollmentState),
     one_of("phase", Phase),
-    CheckConstraint("(state = 'active') = (ended_at IS NULL)", name="ended"),
-    CheckConstraint("state = 'active' OR wake_at IS NULL", name="asleep_when_ended"),
+    CheckConstraint("state = 'held_out' OR (state = 'active') = (ended_at IS NULL)", name="ended"),
+    CheckConstraint("ended_at IS NULL OR wake_at IS NULL", name="asleep_when_ended"),
     UniqueConstraint("workflow", "entry_key"),
     Index(None, "customer_id"),
     Index(None, "order_id"),
+    Index(None, "workflow", "entered_at"),
     _partial("ix_enrollments_due", "wake_at", "id", where="wake_at IS NOT NULL"),
+)
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("workflow", Text, nullable=False, comment="whose patience it is; empty: it concerns every workflow"),
+    Column("subject_id", Id, nullable=False, comment="of the order, or the customer"),
+    Column("due_at", UTCDateTime, nullable=False, comment="when to look whether it has come true"),
+    Column("leased_until", UTCDateTime, comment="database time"),
+    one_of("kind", TimerKind),
+    UniqueConstraint("kind", "workflow", "subject_id"),
+    Index(None, "due_at", "id"),
+)
+
+workflow_switches = Table(
+    "workflow_switches",
+    metadata,
+    Column("workflow", Text, primary_key=True),
+    Column("status", Text, nullable=False, comment="stands above the status in its file"),
+    Column("reason", Text, nullable=False),
+    Column("since", UTCDateTime, nullable=False),
+    CheckConstraint("status IN ('paused', 'archived')", name="status_known"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("key", Text, nullable=False, comment="makes the same thing one notice"),
+    Column("person", Text, nullable=False, comment="key of the person in people.yaml"),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("told_at", UTCDateTime, comment="NULL: nobody was told yet"),
+    Column("failures", Integer, nullable=False, server_default="0", comment="tries that did not get through"),
+    Column("leased_until", UTCDateTime, comment="database time; also how long a failed try is waited out"),
+    UniqueConstraint("key"),
+    _partial("ix_notices_new", "id", where="told_at IS NULL"),
 )
 
 messages = Table(
@@ -359,6 +405,8 @@ conversations = Table(
     Column("opened_at", UTCDateTime, nullable=False),
     Column("waiting_since", UTCDateTime, comment="since when the customer waits for us; NULL: we wait"),
     Column("closed_at", UTCDateTime),
+    Column("urgent", Boolean, nullable=False, server_default=text("false"), comment="a workflow said so"),
+    Column("note", Text, comment="what a workflow told the owner"),
     _partial("uq_conversations_open", "customer_id", where="closed_at IS NULL", unique=True),
 )
 

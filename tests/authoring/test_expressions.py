@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from followup.authoring.expressions import COMPARISONS, compile_condition
 from followup.authoring.jinja_source import Fault
 from followup.authoring.names import in_conditions
-from followup.core.decide import value_at
+from followup.core.facts import value_at
 
 KNOWN = in_conditions(["arrived-ok", "how_was_it"], event=True)
 NAMES = {

@@ -7,10 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from followup.core.customer import ConsentBasis, Customer
-from followup.core.decide import CancelMessages, Decision, NewMessage, decide, value_at
+from followup.core.decide import decide
+from followup.core.decision import CancelMessages, Decision, NewMessage
 from followup.core.enrollment import Enrollment, EnrollmentState, Phase, Position, moved
 from followup.core.events import Event
-from followup.core.facts import Facts, Sent
+from followup.core.facts import Facts, Sent, value_at
 from followup.core.message import CANCELLABLE, MessageState
 from followup.core.order import Item, Order, OrderStatus
 from followup.core.people import Person, Shop

@@ -6,8 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from followup.core.decide import CancelMessages, NewMessage, decide, names_for, value_at
+from followup.core.asks import names_for
+from followup.core.decide import decide
+from followup.core.decision import CancelMessages, NewMessage
 from followup.core.enrollment import Action, Phase, Position
+from followup.core.facts import value_at
 from followup.core.message import MessageState
 from followup.core.schedule import Calendar, Duration
 from followup.core.workflow import Condition, Exit, Trigger

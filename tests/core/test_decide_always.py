@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from followup.calendars import holidays_of
-from followup.core.decide import CancelMessages, NewMessage, ask_results, decide, timeout_at
+from followup.core.asks import ask_results, timeout_at
+from followup.core.decide import decide
+from followup.core.decision import CancelMessages, NewMessage
 from followup.core.enrollment import Action, EnrollmentState, Phase
 from followup.core.message import MessageState
 from followup.core.schedule import Calendar, Duration

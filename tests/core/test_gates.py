@@ -466,7 +466,7 @@ def test_of_two_objections_the_earlier_gate_decides(first, second):
 
 
 def test_every_gate_has_its_place_in_these_tests():
-    assert len(GATES) == len(OBJECTIONS) + 1, "and first letters, which no reminder is"
+    assert len(GATES) == len(OBJECTIONS) + 2, "and capacity and first letters, which concern no reminder"
 
 
 # -- what holds for all --

@@ -1,0 +1,78 @@
+"""How the questions of a run stand, and the names under which conditions and letters read them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+
+from followup.core.facts import AskResult, Facts, Sent, names
+from followup.core.message import NOT_SENT, MessageState
+from followup.core.replies import combined
+from followup.core.workflow import Ask, Workflow
+
+LONGEST_ABSENCE = timedelta(days=30)  # for which an out-of-office note extends a timeout
+ASKED_BEFORE = "answered already, when another workflow asked"  # why a question was skipped; its answer counts here
+
+
+def ask_results(workflow: Workflow, facts: Facts, *, now: datetime) -> dict[str, AskResult]:
+    """Return how each ask that has a message stands, by step id, in the order of the file."""
+    return {
+        step.id: ask_result(step, facts, now)
+        for step in workflow.all_steps
+        if isinstance(step, Ask) and (step.id, 0) in facts.sent
+    }
+
+
+def latest_ask(facts: Facts, asks: Mapping[str, AskResult], *, before: str | None = None) -> str | None:
+    """
+    Return the ask that ``answer`` and its like speak of: the last one sent, or given up, so far.
+
+    One still on its way out does not count yet, nor does *before*.
+    """
+    spoken = (
+        step
+        for step, result in asks.items()
+        if step != before and (facts.sent[step, 0].accepted_at or result.not_asked or result.response)
+    )
+    return max(spoken, key=lambda step: facts.sent[step, 0].id, default=None)
+
+
+def names_for(workflow: Workflow, facts: Facts, *, now: datetime, before: str | None = None) -> dict[str, object]:
+    """
+    Return the names that conditions and letters of this enrollment read at *now*.
+
+    Args:
+        before: the step whose condition or letter it is, when a letter of it may exist already. An ask and
+            its reminder then both read the answer to the ask before, not (the lack of) their own.
+    """
+    asks = ask_results(workflow, facts, now=now)
+    return names(facts, asks, latest_ask(facts, asks, before=before), now=now)
+
+
+def timeout_at(step: Ask, sent: Sent, facts: Facts) -> datetime | None:
+    """
+    Return when the ask gives up waiting; None while its letter has not been accepted.
+
+    An out-of-office note extends it, to the end of the stated day of return and by LONGEST_ABSENCE at most.
+    """
+    if sent.accepted_at is None:
+        return None
+    gives_up = step.timeout.after(sent.accepted_at, facts.calendar)
+    back_on = facts.back_on.get(step.id)
+    if back_on is None:
+        return gives_up
+    back_at = facts.calendar.instant(back_on + timedelta(days=1), time(0))
+    return max(gives_up, min(back_at, gives_up + LONGEST_ABSENCE))
+
+
+def ask_result(step: Ask, facts: Facts, now: datetime) -> AskResult:
+    sent = facts.sent[step.id, 0]
+    if sent.state is MessageState.SKIPPED and sent.reason == ASKED_BEFORE and step.letter in facts.elsewhere:
+        return AskResult(response=replace(facts.elsewhere[step.letter], step=step.id))
+    if sent.state in NOT_SENT:
+        return AskResult(not_asked=sent.reason or sent.state.value)
+    gives_up = timeout_at(step, sent, facts)
+    confirmed = [r for r in facts.responses if r.step == step.id and not r.provisional]
+    in_time = [r for r in confirmed if gives_up is None or r.at < gives_up]
+    if in_time:
+        return AskResult(response=combined(in_time))
+    return AskResult(timed_out=gives_up is not None and now >= gives_up)
