@@ -1,20 +1,31 @@
 """Move enrollments on: facts for the whole batch, one decision each in memory, one bulk write."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from followup.authoring.bundle import Bundle
 from followup.clock import Clock
 from followup.core.decide import decide
-from followup.core.decision import CancelMessages, Decision, NewMessage, Note
+from followup.core.decision import (
+    CancelMessages,
+    Decision,
+    HandOff,
+    NewMessage,
+    Note,
+    RememberValues,
+    StartWorkflow,
+)
 from followup.core.enrollment import moved
 from followup.core.gates import last_chance
 from followup.services import facts
+from followup.services.enroll import Entry, enroll
 from followup.services.facts import Known
+from followup.services.handoff import hand_off
 from followup.services.library import Library
-from followup.store import decisions, enrollments, messages
+from followup.store import customers, decisions, enrollments, messages
 from followup.store.decisions import Decided
 from followup.store.engine import writing
 from followup.store.enrollments import Moved
@@ -34,12 +45,13 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
     with writing(engine, "advance") as conn:
         held = enrollments.lock(conn, ids)
         known = facts.read(conn, held, library=library, now=now)
-        decided = list(_decided(known.values(), now))
+        decided = _with_free_customers(conn, list(_decided(known.values(), now)))
         enrollments.save(conn, [_moved(one, decision, now) for one, decision in decided])
         for one, decision in decided:
             _withdraw(conn, one, decision)
         messages.add(conn, [message for one, decision in decided for message in _new_messages(one, decision)])
         decisions.add(conn, [_noted(one, note, now) for one, decision in decided for note in decision.notes])
+        _act(conn, decided, library=library, now=now)
     return len(held)
 
 
@@ -52,6 +64,56 @@ def _decided(known: Iterable[Known], now: datetime) -> Iterator[tuple[Known, Dec
             log.exception("enrollment.undecided", extra={"enrollment_id": one.stored.id})
 
 
+_OF_CUSTOMERS = (HandOff, RememberValues, StartWorkflow)  # what changes more than the run itself
+
+
+def _with_free_customers(conn: Connection, decided: Sequence[tuple[Known, Decision]]) -> list[tuple[Known, Decision]]:
+    """
+    Hold the customers whose record is to change; leave those runs for later whose customer somebody else holds.
+
+    Nobody who holds an enrollment may wait for a customer: others hold the customer and wait for the enrollment.
+    """
+    touching = {
+        one.stored.customer_id
+        for one, decision in decided
+        if any(isinstance(e, _OF_CUSTOMERS) for e in decision.effects)
+    }
+    busy = touching - customers.lock_free(conn, touching) if touching else set()
+    waiting = {one.stored.id for one, _ in decided if one.stored.customer_id in busy}
+    if waiting:
+        enrollments.unlease(conn, waiting)
+    return [(one, decision) for one, decision in decided if one.stored.id not in waiting]
+
+
+def _act(conn: Connection, decided: Iterable[tuple[Known, Decision]], *, library: Library, now: datetime) -> None:
+    """Carry out what changes more than the run itself, in the order of the steps."""
+    for one, decision in decided:
+        for effect in decision.effects:
+            match effect:
+                case HandOff():
+                    hand_off(conn, one, effect, library.newest(conn), now)
+                case RememberValues(values=values):
+                    customers.remember(conn, one.stored.customer_id, values)
+                case StartWorkflow():
+                    _start(conn, one, effect, library.newest(conn), now)
+
+
+def _start(conn: Connection, one: Known, effect: StartWorkflow, bundle: Bundle, now: datetime) -> None:
+    workflow = bundle.workflows.get(effect.workflow)
+    if workflow is None:  # it was there when this version was applied
+        log.error("workflow.gone", extra={"enrollment_id": one.stored.id, "workflow": effect.workflow})
+        return
+    entry = Entry(
+        workflow=workflow,
+        customer_id=one.stored.customer_id,
+        order_id=one.stored.order_id,
+        trigger=None,
+        entered_at=effect.at,
+        because=f"run:{one.stored.id}:{effect.step}",
+    )
+    enroll(conn, [entry], bundle=bundle, now=now)
+
+
 def _moved(one: Known, decision: Decision, now: datetime) -> Moved:
     state = one.stored.enrollment.state
     return Moved(
@@ -62,6 +124,7 @@ def _moved(one: Known, decision: Decision, now: datetime) -> Moved:
         wake_at=decision.wake_at,
         ended_at=now if decision.ended else None,
         outcome=decision.outcome,
+        waited=decision.waited,
     )
 
 

@@ -1,5 +1,6 @@
 """Let customers in by hand: one order, or everyone to whom the trigger happened since a date."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, Engine
 from followup.authoring.bundle import Bundle
 from followup.clock import Clock
 from followup.core.events import EventKind
+from followup.core.order import Order
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import NotFound, UsageError
 from followup.services import find
@@ -121,17 +123,23 @@ def _enroll(
             Entry(
                 workflow=workflow,
                 customer_id=one.customer_id,
-                order_id=one.event.order_id or 0,
+                order_id=one.event.order_id,
                 trigger=one,
                 entered_at=now if start_now else one.event.occurred_at,
                 backfill=True,
             )
             for one in batch
         ]
-        numbers = orders.load(conn, [entry.order_id for entry in entries])
+        numbers = orders.load(conn, [one.event.order_id or 0 for one in batch])
         results = enroll(conn, entries, bundle=bundle, now=now)
         asked += [
-            Asked(numbers[entry.order_id].number, one.event.occurred_at, result)
-            for entry, one, result in zip(entries, batch, results, strict=True)
+            Asked(_named(numbers, one), one.event.occurred_at, result)
+            for one, result in zip(batch, results, strict=True)
         ]
     return asked
+
+
+def _named(known: Mapping[int, Order], one: events.Recorded) -> str:
+    """Return the number of the order an event is about; one about none goes by its own."""
+    order = known.get(one.event.order_id or 0)
+    return order.number if order else f"event {one.event.id}"

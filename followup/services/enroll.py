@@ -1,6 +1,6 @@
 """Who comes into a workflow, and why somebody did not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,32 +8,48 @@ from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
 from followup.core.asks import names_for
+from followup.core.chance import is_held_out
+from followup.core.enrollment import EnrollmentState
+from followup.core.events import Event, EventKind, is_custom
 from followup.core.facts import Facts, values_of
-from followup.core.order import Order
-from followup.core.workflow import Workflow, WorkflowStatus
+from followup.core.workflow import Per, Workflow, WorkflowStatus
 from followup.services import facts
 from followup.services.library import version_of
 from followup.store import bundles, customers, decisions, enrollments, messages, orders
 from followup.store.decisions import Decided
-from followup.store.enrollments import NewEnrollment
+from followup.store.enrollments import NewEnrollment, StoredEnrollment
 from followup.store.events import Recorded
+
+SUPERSEDED = "superseded by a newer run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """
-    A request to let a customer, with an order, into a workflow.
+    A request to let a customer, with an order or without one, into a workflow.
 
-    ``entered_at`` is the business moment from which the run counts: when the trigger happened, or now.
+    ``trigger`` is None when nothing happened but that another run asked for it; ``because`` names that where there
+    is no order. ``entered_at`` is the business moment from which the run counts: when the trigger happened, or now.
     A ``backfill`` may reach back as far as it likes; otherwise a trigger older than max_late lets nobody in.
     """
 
     workflow: Workflow
     customer_id: int
-    order_id: int
+    order_id: int | None
     trigger: Recorded | None
     entered_at: datetime
     backfill: bool = False
+    because: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return what never enters this workflow twice: the order, the customer with the order, or the event."""
+        if self.trigger is not None and (is_custom(self.trigger.event.kind) or self.order_id is None):
+            return f"event:{self.trigger.event.id}"
+        if self.trigger is not None and self.trigger.event.kind == EventKind.CUSTOMER_QUIET:
+            return f"event:{self.trigger.event.id}"
+        about = f"order:{self.order_id}" if self.order_id is not None else self.because
+        return f"customer:{self.customer_id}:{about}" if self.workflow.trigger.per is Per.CUSTOMER else about
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +71,16 @@ def enroll(conn: Connection, wanted: Iterable[Entry], *, bundle: Bundle, now: da
     entries = list(wanted)
     customers.lock(conn, {entry.customer_id for entry in entries})
     known_customers = customers.load(conn, {entry.customer_id for entry in entries}, now=now)
-    known_orders = orders.load(conn, {entry.order_id for entry in entries})
+    known_orders = orders.load(conn, {entry.order_id for entry in entries if entry.order_id is not None})
     version_ids = _version_ids(conn, bundle, {entry.workflow.name for entry in entries})
     results = []
     for entry in entries:
-        order = known_orders[entry.order_id]
+        order = known_orders.get(entry.order_id or 0)
         about = facts.before_entry(known_customers[entry.customer_id], order, entry.workflow, bundle)
-        refused = _refusal(conn, entry, about, order, now)
+        refused = _refusal(conn, entry, about, now)
         entered = refused or _add(conn, entry, version_ids[entry.workflow.name], now)
         if refused is not None:
-            decisions.add(conn, [_not_entered(entry, refused, now)])
+            decisions.add(conn, [_decided(entry, "not_entered", refused.reason, now, refused.values)])
         results.append(entered)
     return results
 
@@ -73,11 +89,11 @@ def _version_ids(conn: Connection, bundle: Bundle, names: set[str]) -> dict[str,
     return bundles.version_ids(conn, {name: version_of(bundle, name) for name in names})
 
 
-def _refusal(conn: Connection, entry: Entry, about: Facts, order: Order, now: datetime) -> Entered | None:
-    workflow = entry.workflow
+def _refusal(conn: Connection, entry: Entry, about: Facts, now: datetime) -> Entered | None:
+    workflow, order = entry.workflow, about.order
     if workflow.status is not WorkflowStatus.LIVE:
         return Entered(None, f"the workflow is {workflow.status.value}")
-    if order.is_void:
+    if order is not None and order.is_void and not workflow.is_about_void_orders:
         return Entered(None, f"the order was {order.status.value}")
     if not entry.backfill and entry.entered_at < now - workflow.max_late:
         return Entered(None, "the trigger is older than max_late", {"happened_at": entry.entered_at})
@@ -85,12 +101,23 @@ def _refusal(conn: Connection, entry: Entry, about: Facts, order: Order, now: da
     for condition in workflow.only_if:
         if not condition(known):
             return Entered(None, f"entry: {condition.source} is false", values_of(condition, known))
-    return _re_entry_refusal(conn, entry)
+    older = _older_runs(conn, entry)
+    if any(run.enrollment.entered_at > entry.entered_at for run in older):
+        return Entered(None, "a newer run is under way")
+    return None if older else _re_entry_refusal(conn, entry)
+
+
+def _older_runs(conn: Connection, entry: Entry) -> list[StoredEnrollment]:
+    """Return the customer's other runs that have not ended, where there is to be only one."""
+    if entry.workflow.trigger.per is not Per.CUSTOMER:
+        return []
+    under_way = enrollments.under_way(conn, entry.workflow.name, entry.customer_id)
+    return [run for run in under_way if run.entry_key != entry.key]
 
 
 def _re_entry_refusal(conn: Connection, entry: Entry) -> Entered | None:
     name, rule = entry.workflow.name, entry.workflow.re_entry
-    if rule.never and enrollments.entered_before(conn, name, entry.customer_id, other_than=_key(entry)):
+    if rule.never and enrollments.entered_before(conn, name, entry.customer_id, other_than=entry.key):
         return Entered(None, "re_entry: never, and the customer has been in before")
     if rule.after is None:
         return None
@@ -100,11 +127,8 @@ def _re_entry_refusal(conn: Connection, entry: Entry) -> Entered | None:
     return None
 
 
-def _key(entry: Entry) -> str:
-    return f"order:{entry.order_id}"
-
-
 def _add(conn: Connection, entry: Entry, version_id: int, now: datetime) -> Entered:
+    held_out = is_held_out(entry.workflow, entry.customer_id)
     added = enrollments.add(
         conn,
         NewEnrollment(
@@ -112,25 +136,51 @@ def _add(conn: Connection, entry: Entry, version_id: int, now: datetime) -> Ente
             version_id=version_id,
             customer_id=entry.customer_id,
             order_id=entry.order_id,
-            entry_key=_key(entry),
+            entry_key=entry.key,
             trigger_event_id=entry.trigger.event.id if entry.trigger else None,
             entered_at=entry.entered_at,
-            first_step=entry.workflow.first_step,
-            wake_at=min(now, entry.entered_at),
+            first_step=None if held_out else entry.workflow.first_step,
+            wake_at=None if held_out else min(now, entry.entered_at),
+            state=EnrollmentState.HELD_OUT if held_out else EnrollmentState.ACTIVE,
         ),
     )
-    return Entered(added, "" if added else "entered already with this order")
+    if added is None:
+        return Entered(None, "entered already with this order" if entry.order_id else "entered already")
+    _supersede(conn, entry, now)
+    if held_out:
+        reason = f"holdout: {entry.workflow.holdout * 100:g}% get nothing, and are measured"
+        decisions.add(conn, [_decided(entry, "held_out", reason, now, enrollment_id=added)])
+    return Entered(added)
 
 
-def _not_entered(entry: Entry, refused: Entered, now: datetime) -> Decided:
+def _supersede(conn: Connection, entry: Entry, now: datetime) -> None:
+    """End the customer's older runs: what has not left is withdrawn, what was asked still takes an answer."""
+    ended = []
+    for run in _older_runs(conn, entry):
+        ended.append(run.ended(SUPERSEDED, at=now))
+        messages.cancel(conn, run.id, None, None, reason=f"the run ended: {SUPERSEDED}")
+        decisions.add(conn, [_decided(entry, "exited", SUPERSEDED, now, enrollment_id=run.id)])
+    enrollments.save(conn, ended)
+
+
+def _decided(
+    entry: Entry,
+    verdict: str,
+    reason: str,
+    now: datetime,
+    values: Mapping[str, object] | None = None,
+    *,
+    enrollment_id: int | None = None,
+) -> Decided:
     return Decided(
         at=now,
         customer_id=entry.customer_id,
         order_id=entry.order_id,
+        enrollment_id=enrollment_id,
         workflow=entry.workflow.name,
-        verdict="not_entered",
-        reason=refused.reason,
-        values=refused.values or {},
+        verdict=verdict,
+        reason=reason,
+        values=values or {},
     )
 
 
@@ -146,7 +196,12 @@ def triggered_by(bundle: Bundle, recorded: Iterable[Recorded]) -> list[Entry]:
         )
         for one in recorded
         for workflow in bundle.workflows.values()
-        if workflow.trigger.event == one.event.kind
-        and workflow.status is not WorkflowStatus.DRAFT
-        and one.event.order_id is not None
+        if _is_trigger(workflow, one.event)
     ]
+
+
+def _is_trigger(workflow: Workflow, event: Event) -> bool:
+    """Tell whether *event* lets customers into *workflow*; each workflow has its own idea of a quiet customer."""
+    if workflow.trigger.event != event.kind or workflow.status is WorkflowStatus.DRAFT:
+        return False
+    return event.kind != EventKind.CUSTOMER_QUIET or event.data.get("workflow") == workflow.name

@@ -1,6 +1,6 @@
 """Reading facts: one set of queries for a whole batch, whatever its size."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,13 +12,14 @@ from followup.core.customer import Customer
 from followup.core.events import Event, EventKind
 from followup.core.facts import Facts
 from followup.core.order import Order
-from followup.core.replies import Response, Source, Visit, lone_mark
+from followup.core.replies import Response, Source, Visit, combined, lone_mark
 from followup.core.schedule import Calendar
-from followup.core.workflow import IMPLIED_EXITS, Per, Workflow
+from followup.core.workflow import IMPLIED_EXITS, Per, WaitFor, Workflow
 from followup.services.library import Library
 from followup.store import customers, events, messages, orders, replies, visits
 from followup.store.enrollments import StoredEnrollment
 from followup.store.messages import StoredMessage
+from followup.store.replies import Elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def read(
     bundle = library.newest(conn)
     workflows = {one.id: _in_force(library.workflow(conn, one.version_id), bundle) for one in enrolled}
     people = {one.customer_id for one in enrolled}
-    kinds = {way_out.event for workflow in workflows.values() for way_out in workflow.exit_on} | set(IMPLIED_EXITS)
+    kinds = {kind for workflow in workflows.values() for kind in _wanted(workflow)} | set(IMPLIED_EXITS)
     happened: dict[int, list[Event]] = {}
     for recorded in events.of_customers(conn, people, kinds):
         happened.setdefault(recorded.customer_id, []).append(recorded.event)
@@ -59,6 +60,8 @@ def read(
     said, away = replies.responses(conn, ids), replies.absences(conn, ids)
     visited = visits.unanswered(conn, ids)
     answered, last_words = replies.last_answers(conn, people), replies.last_replies(conn, people)
+    spoke = people & (answered.keys() | last_words.keys())
+    all_said = replies.elsewhere(conn, spoke) if spoke else {}
 
     def known(one: StoredEnrollment) -> Known:
         workflow, customer = workflows[one.id], known_customers[one.customer_id]
@@ -75,10 +78,28 @@ def read(
             last_reply=last_words.get(one.customer_id),
             orders=known_orders,
             back_on=away.get(one.id, {}),
+            elsewhere=_elsewhere(one, all_said.get(one.customer_id, ())),
+            timed_out=one.enrollment.waited is not None and one.enrollment.waited.timed_out,
         )
         return Known(one, workflow, facts)
 
     return {one.id: known(one) for one in enrolled}
+
+
+def _wanted(workflow: Workflow) -> Iterator[str]:
+    """Yield the kinds of events that *workflow* looks at, besides those that end every run."""
+    yield from (way_out.event for way_out in workflow.exit_on)
+    yield from (step.event for step in workflow.all_steps if isinstance(step, WaitFor))
+
+
+def _elsewhere(one: StoredEnrollment, said: Iterable[Elsewhere]) -> dict[str, Response]:
+    """Return by letter what other runs were answered about the same thing: the order, or all since the entry."""
+    about_it: dict[str, list[Response]] = {}
+    for other in said:
+        same = other.order_id == one.order_id if one.order_id else other.response.at >= one.enrollment.entered_at
+        if same and other.enrollment_id != one.id:
+            about_it.setdefault(other.letter, []).append(other.response)
+    return {letter: combined(responses) for letter, responses in about_it.items()}
 
 
 def _with_marks(

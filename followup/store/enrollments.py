@@ -1,7 +1,7 @@
 """Enrollments: who stands where, and when to look again."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from followup.core.enrollment import Enrollment, EnrollmentState, Phase, Position, Waited
+from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited, moved
 from followup.store.schema import enrollments
 from followup.store.types import UTCDateTime, insert_new, leasing, unleased
 
@@ -31,24 +31,6 @@ class NewEnrollment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEnrollment:
-    """An enrollment and the rows it belongs to."""
-
-    enrollment: Enrollment
-    version_id: int
-    customer_id: int
-    order_id: int | None
-    rev: int
-    wake_at: datetime | None
-    ended_at: datetime | None
-    outcome: str | None
-
-    @property
-    def id(self) -> int:
-        return self.enrollment.id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """Where an enrollment stands after a decision."""
 
@@ -60,6 +42,38 @@ class Moved:
     ended_at: datetime | None
     outcome: str | None
     waited: Waited | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEnrollment:
+    """An enrollment and the rows it belongs to."""
+
+    enrollment: Enrollment
+    version_id: int
+    customer_id: int
+    order_id: int | None
+    entry_key: str
+    rev: int
+    wake_at: datetime | None
+    ended_at: datetime | None
+    outcome: str | None
+
+    @property
+    def id(self) -> int:
+        return self.enrollment.id
+
+    def ended(self, outcome: str, *, at: datetime) -> Moved:
+        """Return the run as an exit with *outcome* leaves it; what it has under way is the caller's to withdraw."""
+        return Moved(
+            id=self.id,
+            rev=self.rev,
+            state=moved(self.enrollment.state, Action.EXIT),
+            position=replace(self.enrollment.position, phase=Phase.DONE),
+            wake_at=None,
+            ended_at=at,
+            outcome=outcome,
+            waited=self.enrollment.waited,
+        )
 
 
 def add(conn: Connection, new: NewEnrollment) -> int | None:
@@ -105,6 +119,11 @@ def lock(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
     return [_stored(row) for row in conn.execute(wanted.order_by(enrollments.c.id).with_for_update(key_share=True))]
 
 
+def unlease(conn: Connection, ids: Collection[int]) -> None:
+    """Give back the leases of enrollments that were not got round to."""
+    conn.execute(update(enrollments).where(enrollments.c.id.in_(list(ids))).values(leased_until=None))
+
+
 def lock_free(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
     """Hold and return those of *ids* that nobody else holds, without waiting, ended ones too."""
     wanted = select(enrollments).where(enrollments.c.id.in_(list(ids))).order_by(enrollments.c.id)
@@ -125,6 +144,7 @@ def _stored(row: Row[Any]) -> StoredEnrollment:
         version_id=row.version_id,
         customer_id=row.customer_id,
         order_id=row.order_id,
+        entry_key=row.entry_key,
         rev=row.rev,
         wake_at=row.wake_at,
         ended_at=row.ended_at,
@@ -132,9 +152,9 @@ def _stored(row: Row[Any]) -> StoredEnrollment:
     )
 
 
-def save(conn: Connection, moved: Sequence[Moved]) -> None:
+def save(conn: Connection, runs: Sequence[Moved]) -> None:
     """Write where each enrollment stands now, and give its lease back; the caller holds the rows."""
-    if not moved:
+    if not runs:
         return
     rows = [
         {
@@ -151,7 +171,7 @@ def save(conn: Connection, moved: Sequence[Moved]) -> None:
             "heard_event_id": one.waited.event_id if one.waited else None,
             "timed_out": one.waited.timed_out if one.waited else False,
         }
-        for one in moved
+        for one in runs
     ]
     guarded = update(enrollments).where(
         enrollments.c.id == bindparam("key"),

@@ -1,0 +1,79 @@
+"""Notices: what one of our own people has to be told, until they were."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from followup.store.schema import customers, notices
+from followup.store.types import insert_new, leasing, real_now, unleased
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewNotice:
+    """What to tell whom about a customer; ``key`` makes the same thing one notice."""
+
+    key: str
+    person: str
+    customer_id: int
+    subject: str
+    text: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A notice that nobody was told yet; ``reply_to`` is the customer's address, None after erasure."""
+
+    id: int
+    person: str
+    subject: str
+    text: str
+    reply_to: str | None
+    failures: int
+
+
+def add(conn: Connection, new: NewNotice) -> None:
+    """Have somebody told; what they are told already, or will be, stays as it is."""
+    row = {name: getattr(new, name) for name in NewNotice.__dataclass_fields__}
+    insert_new(conn, notices, [row], notices.c.id)
+
+
+def lease_new(conn: Connection, *, seconds: int, limit: int) -> list[Notice]:
+    """Lease notices that nobody was told yet for *seconds* of real time, the oldest first."""
+    due = select(notices.c.id).where(notices.c.told_at.is_(None), unleased(notices.c.leased_until))
+    ids = list(conn.scalars(leasing(notices, due.order_by(notices.c.id).limit(limit), seconds)))
+    if not ids:
+        return []
+    wanted = select(notices, customers.c.email).join(customers, customers.c.id == notices.c.customer_id)
+    return [
+        Notice(
+            id=row.id,
+            person=row.person,
+            subject=row.subject,
+            text=row.text,
+            reply_to=row.email,
+            failures=row.failures,
+        )
+        for row in conn.execute(wanted.where(notices.c.id.in_(ids)).order_by(notices.c.id))
+    ]
+
+
+def told(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
+    """Note that these were told."""
+    conn.execute(update(notices).where(notices.c.id.in_(list(ids))).values(told_at=at, leased_until=None))
+
+
+def failed(conn: Connection, waits: Mapping[int, int]) -> None:
+    """Note that these could not be told; each is tried again after so many seconds of real time."""
+    for key, seconds in sorted(waits.items()):
+        one = update(notices).where(notices.c.id == bindparam("key"))
+        again = one.values(failures=notices.c.failures + 1, leased_until=real_now(seconds))
+        conn.execute(again, {"key": key})
+
+
+def count_untold(conn: Connection, *, since: datetime) -> int:
+    """Return how many of those made by *since* nobody was told yet."""
+    old = notices.c.told_at.is_(None) & (notices.c.created_at <= since)
+    return conn.scalar(select(func.count()).select_from(notices).where(old)) or 0
