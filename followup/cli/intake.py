@@ -44,7 +44,8 @@ def import_orders(file: Path, enroll: bool, dry_run: bool, as_json: bool) -> Non
                 engine,
                 _good(file, bad),
                 clock=app.clock,
-                library=app.library if enroll else None,
+                library=app.library,
+                let_in=enroll,
                 dry_run=dry_run,
                 progress=lambda purchase: bar.update(max(1, len(purchase.order.items))),
             )

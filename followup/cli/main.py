@@ -16,6 +16,7 @@ COMMANDS = {
     "init": ("project", "Make a project folder: workflows, letters, people, settings."),
     "apply": ("project", "Check the folder and make it what runs."),
     "import": ("intake", "Bring orders in from a file."),
+    "event": ("workflows", "Tell of something that happened to a customer."),
     "trigger": ("workflows", "Let customers into a workflow by hand."),
     "worker": ("worker", "Do what falls due, until stopped."),
     "web": ("serving", "Answer customers' clicks and the provider's posts."),

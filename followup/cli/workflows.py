@@ -113,6 +113,61 @@ def trigger_command(
     _summarise(workflow, asked, dry_run=dry_run, start_now=start_now)
 
 
+@click.command("event")
+@click.argument("name")
+@click.option("--customer", "email", required=True, metavar="ADDRESS", help="Whom it happened to.")
+@click.option("--order", "order_number", metavar="N", help="The order it is about.")
+@click.option("--data", metavar="JSON", default="{}", help="What conditions can read: event.NAME in a where.")
+@click.option("--id", "key", metavar="ID", help="Names this event: reported again, it changes nothing.")
+@click.option("--at", metavar="DATE", type=Moment(), help="When it happened (ISO, UTC); now unless given.")
+@json_option
+def event_command(
+    *, name: str, email: str, order_number: str | None, data: str, key: str | None, at: datetime | None, as_json: bool
+) -> None:
+    """
+    Tell that NAME happened to a customer, an event of your shop's own.
+
+    It goes on their timeline, lets them into the workflows whose trigger it is, and wakes those that wait
+    for it. Orders have their own way in: followup import orders.
+    """
+    import json
+
+    from followup.services.happen import happen
+
+    try:
+        values = json.loads(data)
+    except ValueError as error:
+        raise click.BadParameter(f"it is not JSON: {error}", param_hint="--data") from error
+    if not isinstance(values, dict):
+        raise click.BadParameter('it must be an object, such as {"level": 2}', param_hint="--data")
+    app = make_app()
+    happened = happen(
+        app.upgraded_engine,
+        name,
+        email=email,
+        order_number=order_number,
+        data=values,
+        key=key,
+        at=at,
+        library=app.library,
+        clock=app.clock,
+    )
+    if as_json:
+        output.document(
+            {"new": happened.new, "entered": list(happened.entered), "not_entered": dict(happened.refused or {})}
+        )
+        return
+    if not happened.new:
+        output.say(f"{name} {key} is on the record already; nothing was changed.")
+        return
+    output.say(f"{name} is on the record of {email}.")
+    for workflow in happened.entered:
+        output.say(f"It let them into {workflow}.")
+    for workflow, reason in (happened.refused or {}).items():
+        output.say(f"Not into {workflow}: {reason.removeprefix('entry: ')}")
+    output.hint(f"followup customers show {email}", "their story so far")
+
+
 def _as_document(workflow: str, asked: "list[Asked]", dry_run: bool) -> dict[str, object]:
     return {
         "workflow": workflow,

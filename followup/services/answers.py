@@ -12,7 +12,7 @@ from followup.core.events import EventKind
 from followup.core.message import MessageState
 from followup.core.replies import Choice, Source
 from followup.errors import NotFound, UsageError
-from followup.services import record
+from followup.services import record, timers
 from followup.services.letterhead import Letterhead, letterhead
 from followup.services.library import Library
 from followup.store import customers, enrollments, messages, replies, visits
@@ -161,7 +161,9 @@ def _record(
         return False
     record.prove_accepted(conn, message, now)
     record.answer(conn, message, choice, Source.CLICK, now, comment=comment)
+    bundle = library.newest(conn)
     if choice.negative or comment:
-        record.waits_for_us(conn, message, library.newest(conn), now, because=key)
+        record.waits_for_us(conn, message, bundle, now, because=key)
+    timers.customer_heard(conn, [message.customer_id], bundle)
     enrollments.wake(conn, [message.enrollment_id], at=now)
     return True

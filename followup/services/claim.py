@@ -195,6 +195,8 @@ def _candidates(
     halt = halts.current(conn, hold=True).get(HaltScope.ALL)
     why = suppressions.reasons(conn, hashes.values(), {message.workflow for message in wanted})
     unread, in_doubt_until = _unread(conn, wanted), gaps.doubtful_until(conn)
+    limits = {owner: bundle.people[owner].backlog for owner in _owners(known) & bundle.people.keys()}
+    waiting_for = conversations.waiting_for(conn, [owner for owner, limit in limits.items() if limit is not None])
 
     def candidate(message: StoredMessage) -> Candidate:
         one = known[message.enrollment_id]
@@ -216,10 +218,16 @@ def _candidates(
             waiting_since=waiting.get(message.customer_id),
             recent=_left_lately(recent.get(message.customer_id, ()), message, now),
             in_doubt_until=in_doubt_until,
+            backlog=limits.get(one.workflow.owner),
+            waiting_for_owner=waiting_for.get(one.workflow.owner, 0),
             unread=message.id in unread,
         )
 
     return {message.id: candidate(message) for message in wanted}
+
+
+def _owners(known: Mapping[int, Known]) -> set[str]:
+    return {one.workflow.owner for one in known.values()}
 
 
 def _purpose(bundle: Bundle, message: StoredMessage, about: Facts) -> Purpose:

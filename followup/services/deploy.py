@@ -9,6 +9,7 @@ from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
 from followup.core.gates import not_live
 from followup.core.workflow import WorkflowStatus
+from followup.services import timers
 from followup.services.converse import release
 from followup.services.library import Library, version_of
 from followup.store import audit, bundles, messages, senders, workflow_limits
@@ -53,6 +54,7 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int 
         resumed = _live(bundle) - (_live(before) if before else set())
         asked = _ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
         bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
+        timers.reset(conn, bundle, now=now)
         released = release(conn, messages.held(conn, workflows=resumed), library=library, now=now) if resumed else 0
         audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)
     return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked)

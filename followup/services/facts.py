@@ -49,7 +49,7 @@ def read(
     bundle = library.newest(conn)
     workflows = {one.id: _in_force(library.workflow(conn, one.version_id), bundle) for one in enrolled}
     people = {one.customer_id for one in enrolled}
-    kinds = {kind for workflow in workflows.values() for kind in _wanted(workflow)} | set(IMPLIED_EXITS)
+    kinds = {kind for workflow in workflows.values() for kind in wanted_events(workflow)} | set(IMPLIED_EXITS)
     happened: dict[int, list[Event]] = {}
     for recorded in events.of_customers(conn, people, kinds):
         happened.setdefault(recorded.customer_id, []).append(recorded.event)
@@ -86,8 +86,8 @@ def read(
     return {one.id: known(one) for one in enrolled}
 
 
-def _wanted(workflow: Workflow) -> Iterator[str]:
-    """Yield the kinds of events that *workflow* looks at, besides those that end every run."""
+def wanted_events(workflow: Workflow) -> Iterator[str]:
+    """Yield the kinds of events that runs of *workflow* look at, besides those that end every run."""
     yield from (way_out.event for way_out in workflow.exit_on)
     yield from (step.event for step in workflow.all_steps if isinstance(step, WaitFor))
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from followup.clock import Clock
 from followup.core.events import EventKind
 from followup.core.order import OrderStatus, Purchase
+from followup.services import timers
 from followup.services.enroll import enroll, triggered_by
 from followup.services.library import Library
 from followup.store import customers, enrollments, events, orders
@@ -48,14 +49,21 @@ class TakenIn:
 
 
 def take_in(
-    conn: Connection, purchases: Sequence[Purchase], *, now: datetime, library: Library | None = None
+    conn: Connection,
+    purchases: Sequence[Purchase],
+    *,
+    now: datetime,
+    library: Library | None = None,
+    let_in: bool = True,
 ) -> TakenIn:
     """
     Take in what a shop reports at *now*; the same report again changes nothing.
 
     Args:
         purchases: at most a few hundred; of an order reported twice the last report counts.
-        library: when given, events younger than a workflow's max_late let customers in.
+        library: when given, events younger than a workflow's max_late let customers in, and what the orders
+            promise is watched.
+        let_in: False, and nobody comes in for what has happened by *now*.
     """
     latest = {purchase.order.key: purchase for purchase in purchases}
     people = customers.upsert(conn, [purchase.customer for purchase in latest.values()], as_of=now)
@@ -69,6 +77,11 @@ def take_in(
     ]
     recorded = events.add(conn, new, now=now)
     enrollments.wake_for_events(conn, {one.customer_id for one in recorded}, at=now)
+    bundle = library.find_newest(conn) if library else None
+    if bundle is not None:
+        after = None if let_in else now
+        timers.order_changed(conn, bought.ids.values(), bundle, after=after)
+        timers.customer_heard(conn, people.ids.values(), bundle, after=after)
     return TakenIn(
         orders_added=len(bought.added),
         orders_changed=len(bought.changed),
@@ -76,7 +89,7 @@ def take_in(
         customers_added=len(people.added),
         customers_changed=len(people.changed),
         events=len(recorded),
-        enrolled=_let_in(conn, recorded, library, now) if library else 0,
+        enrolled=_let_in(conn, recorded, library, now) if library and let_in else 0,
     )
 
 
@@ -116,6 +129,7 @@ def import_orders(
     *,
     clock: Clock,
     library: Library | None = None,
+    let_in: bool = True,
     dry_run: bool = False,
     progress: Callable[[Purchase], object] = lambda _: None,
 ) -> TakenIn:
@@ -123,7 +137,7 @@ def import_orders(
     Take in a whole file, a few hundred orders to a transaction: what was read before a failure stays.
 
     Args:
-        library: when given, fresh events let customers in (see `take_in`).
+        library: when given, fresh events let customers in, unless not *let_in* (see `take_in`).
         dry_run: count what would be done, all in one transaction that is taken back.
         progress: called with each order once it is taken in.
     """
@@ -131,13 +145,13 @@ def import_orders(
     if dry_run:
         with suppress(_TakeBack), writing(engine, "intake.try") as conn:
             for batch in _batches(purchases):
-                total += take_in(conn, batch, now=clock.now(), library=library)
+                total += take_in(conn, batch, now=clock.now(), library=library, let_in=let_in)
                 _report(batch, progress)
             raise _TakeBack
         return total
     for batch in _batches(purchases):
         with writing(engine, "intake.order") as conn:
-            total += take_in(conn, batch, now=clock.now(), library=library)
+            total += take_in(conn, batch, now=clock.now(), library=library, let_in=let_in)
         _report(batch, progress)
     return total
 

@@ -24,7 +24,7 @@ from followup.inbound.mime import ReadMail, read
 from followup.inbound.reply_text import OwnWords, own_words
 from followup.inbound.returns import returns_on
 from followup.inbound.sendgrid import PROVIDER, InboundPost, UnreadablePost, read_post
-from followup.services import quarantine, record
+from followup.services import quarantine, record, timers
 from followup.services.deliver import Post
 from followup.services.library import Library
 from followup.services.stop import unsubscribe
@@ -274,6 +274,7 @@ def _replied(
         answer=choice.id if choice else None,
     )
     record.waits_for_us(conn, message, bundle, now, because=f"reply:{stored.content_hash}")
+    timers.customer_heard(conn, [message.customer_id], bundle)
     enrollments.wake(conn, [message.enrollment_id], at=now)
     return Heard(InboundState.PROCESSED, kind, message.customer_id, words.text, choice.id if choice else None)
 

@@ -23,11 +23,13 @@ from followup.services.claim import decided_about
 from followup.services.deliver import Post, deliver
 from followup.services.hints import Hints
 from followup.services.library import Library
+from followup.services.notify import notify
 from followup.services.receive import receive
 from followup.services.room import Standing
 from followup.services.settle import settle
+from followup.services.timers import ring
 from followup.services.track import track
-from followup.store import decisions, enrollments, inbound_mail, messages, provider_events
+from followup.store import decisions, enrollments, inbound_mail, messages, provider_events, timers
 from followup.store.engine import writing
 from followup.store.messages import StoredMessage
 
@@ -42,6 +44,7 @@ class Work(StrEnum):
 
     RECEIVE = "receive"  # stored mails
     TRACK = "track"  # stored delivery events
+    RING = "ring"  # timers
     ADVANCE = "advance"  # enrollments
     DELIVER = "deliver"  # messages
 
@@ -63,6 +66,8 @@ def lease(
             leased[Work.RECEIVE] = inbound_mail.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH)
         if Work.TRACK in kinds:
             leased[Work.TRACK] = provider_events.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH)
+        if Work.RING in kinds:
+            leased[Work.RING] = timers.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH)
         if Work.ADVANCE in kinds:
             leased[Work.ADVANCE] = enrollments.lease_due(conn, now=now, seconds=LEASE_SECONDS, limit=BATCH)
         if Work.DELIVER in kinds:
@@ -99,12 +104,14 @@ def sweep(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
     done = len(leased.get(Work.RECEIVE, ()))
     if reports := leased.get(Work.TRACK):
         done += track(engine, reports, suppression_key=post.suppression_key, clock=clock)
+    if due := leased.get(Work.RING):
+        done += ring(engine, due, library=library, clock=clock)
     if runs := leased.get(Work.ADVANCE):
         advance(engine, runs, library=library, clock=clock)
         done += len(runs)
     if letters := leased.get(Work.DELIVER):
         done += deliver(engine, letters, library=library, post=post, clock=clock)
-    return done
+    return done + notify(engine, library=library, post=post, clock=clock)
 
 
 def drain(
@@ -172,6 +179,7 @@ def _free_leases(conn: Connection) -> None:
     messages.free_leases(conn)
     inbound_mail.free_leases(conn)
     provider_events.free_leases(conn)
+    timers.free_leases(conn)
 
 
 def _expire_blocked(engine: Engine, now: datetime) -> int:
@@ -197,5 +205,5 @@ def next_moment(conn: Connection) -> datetime | None:
     """Return the next business moment at which something falls due, or None when nothing will by itself."""
     expiry = messages.next_expiry(conn)
     given_up = expiry + timedelta(microseconds=1) if expiry else None  # it still stands at the moment itself
-    moments = (enrollments.next_wake(conn), messages.next_due(conn), given_up)
+    moments = (enrollments.next_wake(conn), messages.next_due(conn), timers.next_due(conn), given_up)
     return min((moment for moment in moments if moment is not None), default=None)

@@ -13,7 +13,7 @@ from followup.errors import FollowupError
 from followup.inbound.sendgrid import report
 from followup.mail.json_http import post_json
 from followup.services import quarantine
-from followup.store import alerts, enrollments, feed, gaps, messages, pulse, senders, signs
+from followup.store import alerts, enrollments, feed, gaps, messages, notices, pulse, senders, signs, timers
 from followup.store.engine import reading, writing
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 SWEEP_SILENT = timedelta(minutes=2)
 NEVER_SWEPT = timedelta(minutes=5)
 UNREAD = timedelta(minutes=15)
+UNTOLD = timedelta(minutes=15)
 EVENTS_EXPECTED = timedelta(hours=1)  # the provider reports a letter within minutes
 EVENTS_LOOK_BACK = timedelta(hours=24)
 STRANGERS_LOOK_BACK = timedelta(days=7)
@@ -47,7 +48,7 @@ def conditions(conn: Connection, *, now: datetime, expects_events: bool) -> list
     Args:
         expects_events: letters go through a provider that reports what became of them.
     """
-    found = [*_letters(conn), *_sweep(conn, now), *_mail(conn, now), *_aside(conn, now)]
+    found = [*_letters(conn), *_sweep(conn, now), *_mail(conn, now), *_aside(conn, now), *_notices(conn, now)]
     return [*found, *_events(conn, now), *_strangers(conn, now)] if expects_events else found
 
 
@@ -89,6 +90,16 @@ def _letters_are(number: int) -> str:
     return "1 letter is" if number == 1 else f"{number:,} letters are"
 
 
+def _notices(conn: Connection, now: datetime) -> Iterator[Trouble]:
+    if untold := notices.count_untold(conn, since=now - UNTOLD):
+        are = "1 customer was" if untold == 1 else f"{untold:,} customers were"
+        yield Trouble(
+            "notices",
+            f"{are} handed to a person who could not be told by mail. The log says why; followup conversations list"
+            " shows who waits.",
+        )
+
+
 def _strangers(conn: Connection, now: datetime) -> Iterator[Trouble]:
     if stray := strangers(conn, now):
         yield Trouble("restored", stray)
@@ -114,7 +125,7 @@ def strangers(conn: Connection, now: datetime) -> str | None:
 
 
 def _sweep(conn: Connection, now: datetime) -> Iterator[Trouble]:
-    due = [enrollments.next_wake(conn), messages.next_due(conn), pulse.oldest_unread(conn)]
+    due = [enrollments.next_wake(conn), messages.next_due(conn), timers.next_due(conn), pulse.oldest_unread(conn)]
     oldest = min((moment for moment in due if moment is not None), default=None)
     if oldest is None or oldest > now:
         return

@@ -96,6 +96,12 @@ def find(conn: Connection, number: str) -> list[Found]:
     ]
 
 
+def customers_of(conn: Connection, ids: Collection[int]) -> dict[int, int]:
+    """Return whose each of these orders is."""
+    wanted = select(orders.c.id, orders.c.customer_id).where(orders.c.id.in_(list(ids)))
+    return {row.id: row.customer_id for row in conn.execute(wanted)}
+
+
 def promised_since(conn: Connection, since: datetime) -> dict[int, datetime]:
     """Return when each order that has not come yet was promised for, of those promised for *since* or later."""
     open_ = orders.c.delivered_at.is_(None), orders.c.status.not_in([*VOID, OrderStatus.DELIVERED])

@@ -9,6 +9,7 @@ from followup.errors import FollowupError
 from followup.services.advance import advance
 from followup.services.deliver import Post, deliver
 from followup.services.receive import receive
+from followup.services.timers import ring
 from followup.services.track import track
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,10 @@ class Jobs:
         """Apply delivery events."""
         self._do("track", ids, self._track)
 
+    def ring(self, ids: Sequence[int]) -> None:
+        """Look at timers."""
+        self._do("ring", ids, self._ring)
+
     def advance(self, ids: Sequence[int]) -> None:
         """Move enrollments on."""
         self._do("advance", ids, self._advance)
@@ -68,6 +73,9 @@ class Jobs:
 
     def _track(self, ids: Sequence[int]) -> None:
         track(self._app.engine, ids, suppression_key=self._post.suppression_key, clock=self._app.clock)
+
+    def _ring(self, ids: Sequence[int]) -> None:
+        ring(self._app.engine, ids, library=self._app.library, clock=self._app.clock)
 
     def _advance(self, ids: Sequence[int]) -> None:
         advance(self._app.engine, list(ids), library=self._app.library, clock=self._app.clock)

@@ -11,6 +11,7 @@ from followup.app import App
 from followup.errors import FollowupError, TemporaryError
 from followup.services import deploy, fate
 from followup.services.hints import Hints, NoHints
+from followup.services.notify import notify
 from followup.services.sweep import drain, hand_out, recover
 from followup.settings import ResendUnknown
 from followup.store import signs
@@ -97,6 +98,7 @@ class Worker:
             _Chore(lambda: deploy.retry_blocked(self._app.engine), every=float("inf")),
             _Chore(self._recover, every=self._app.settings.sweep_seconds),
             _Chore(self._show_life, every=SIGN_SECONDS),
+            _Chore(self._notify, every=self._app.settings.sweep_seconds),
             _Chore(self._release_resumed, every=WATCH_SECONDS),
             _Chore(self._app.watch, every=WATCH_SECONDS),
         ]
@@ -127,6 +129,9 @@ class Worker:
 
     def _recover(self) -> None:
         recover(self._app.engine, post=self._app.post(), clock=self._app.clock)
+
+    def _notify(self) -> None:
+        notify(self._app.engine, library=self._app.library, post=self._app.post(), clock=self._app.clock)
 
     def _release_resumed(self) -> None:
         deploy.release_resumed(self._app.engine, library=self._app.library, clock=self._app.clock)
