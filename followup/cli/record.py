@@ -10,6 +10,7 @@ from followup.cli.shared import json_option, look_up, make_app
 from followup.core.replies import MailKind, Source
 
 if TYPE_CHECKING:
+    from followup.services.report import ListedConversation
     from followup.store.replies import ListedReply
 
 KINDS = [*(kind.value for kind in MailKind), Source.CLICK.value]
@@ -121,9 +122,9 @@ def conversations_command() -> None:
 @json_option
 def list_conversations(limit: int, as_json: bool) -> None:
     """
-    List who waits for an answer from us, the longest first.
+    List who waits for an answer from us: what is urgent first, then who waits longest.
 
-    Nobody is told by mail: the owner answers from their own mailbox, to the customer's address.
+    The owner answers from their own mailbox, to the customer's address.
     """
     from followup import calendars
     from followup.services import report
@@ -140,14 +141,21 @@ def list_conversations(limit: int, as_json: bool) -> None:
         (
             output.local(one.waiting.waiting_since, calendars.zone(one.waiting.timezone) or calendars.UTC),
             one.waiting.email or "–",
-            one.waiting.owner,
-            output.quoted(one.last_words, most=80) if one.last_words else "–",
+            one.waiting.owner + (" (urgent)" if one.waiting.urgent else ""),
+            _last_words(one),
         )
         for one in waiting
     ]
     output.table(("since", "customer", "owner", "last words"), rows)
     output.tell("Their letters are held. Answer from your own mailbox, to their address; then:")
     output.hint("followup conversations close EMAIL", "lets the letters go on")
+
+
+def _last_words(one: "ListedConversation") -> str:
+    """Return what the customer said last, and what a workflow told their owner."""
+    said = output.quoted(one.last_words, most=80) if one.last_words else ""
+    note = f"note: {output.quoted(one.waiting.note, most=80)}" if one.waiting.note else ""
+    return "  ".join(part for part in (said, note) if part) or "–"
 
 
 @conversations_command.command("close")

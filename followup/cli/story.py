@@ -17,6 +17,9 @@ _VERBS = {
     EventKind.ORDER_DELIVERED: "delivered",
     EventKind.ORDER_CANCELLED: "cancelled",
     EventKind.ORDER_REFUNDED: "refunded",
+    EventKind.ORDER_PROMISE_MISSED: "late",
+    EventKind.CUSTOMER_QUIET: "quiet",
+    EventKind.HANDED_OFF: "handed to",
     EventKind.ANSWER_GIVEN: "answered",
     EventKind.REPLY_RECEIVED: "wrote",
     EventKind.AUTO_REPLY_RECEIVED: "auto-reply",
@@ -83,6 +86,11 @@ def _told(event: "Event", record: "Record") -> tuple[str, str]:
             text = f"for {data.get('owner')} to answer; letters are held"
         case EventKind.CONVERSATION_CLOSED:
             text = "by us; letters go on"
+        case EventKind.HANDED_OFF:
+            note = f": {output.quoted(str(data['note']), most=LONGEST_WORDS)}" if data.get("note") else ""
+            text = f"{data.get('person')}, by {data.get('workflow')}{' (urgent)' if data.get('urgent') else ''}{note}"
+        case EventKind.CUSTOMER_QUIET:
+            text = f"nothing heard of them for as long as {data.get('workflow')} waits"
         case _:
             order = record.orders.get(event.order_id or 0)
             text = f"order {order.number}" if order else ""

@@ -29,7 +29,7 @@ def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: 
 def _implied_exit(workflow: Workflow, event: Event) -> str | None:
     if event.kind == EventKind.ORDER_REFUNDED and not event.data.get("full"):
         return None
-    if event.order_id is not None and workflow.is_about_void_orders:
+    if workflow.is_about_void_orders and event.kind in {EventKind.ORDER_CANCELLED, EventKind.ORDER_REFUNDED}:
         return None
     return IMPLIED_EXITS.get(event.kind)
 

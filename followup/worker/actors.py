@@ -20,12 +20,6 @@ log = logging.getLogger(__name__)
 IDS = 32  # in one hint: a wave of letters, and little enough for several workers to share a batch
 # the lowest is worked on first
 PRIORITY = {Work.RECEIVE: 0, Work.TRACK: 10, Work.RING: 15, Work.ADVANCE: 20, Work.DELIVER: 30}
-    Work.RECEIVE: 0,
-    Work.TRACK: 10,
-    Work.RING: 15,
-    Work.ADVANCE: 20,
-    Work.DELIVER: 30,
-}  # the lowest is worked on first
 PAUSE_SECONDS = 5.0  # after a hint failed, the next ones do not wait for the same time-out
 BACKLOG = 64  # hints of one kind on their way; more would only wait, and lose their lease meanwhile
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from followup.core.customer import ConsentBasis, Customer
 from followup.core.decide import decide
-from followup.core.decision import CancelMessages, Decision, NewMessage
+from followup.core.decision import CancelMessages, Decision, NewMessage, RememberValues
 from followup.core.enrollment import Enrollment, EnrollmentState, Phase, Position, moved
 from followup.core.events import Event
 from followup.core.facts import Facts, Sent, value_at
@@ -22,11 +22,18 @@ from followup.core.workflow import (
     Branch,
     Case,
     Condition,
+    Handoff,
+    Remember,
     Send,
+    Split,
+    Start,
     Step,
     Stop,
+    Text,
     Trigger,
+    Variant,
     Wait,
+    WaitFor,
     Workflow,
     WorkflowStatus,
 )
@@ -98,6 +105,35 @@ def otherwise(*do: Step) -> Case:
 
 def stop(outcome: str, **options: Any) -> Stop:
     return Stop(**{"id": f"stop: {outcome}", "outcome": outcome, **options})
+
+
+def wait_for(step_id: str, event: str, **options: Any) -> WaitFor:
+    return WaitFor(**{"id": step_id, "event": event, "timeout": days(4), **options})
+
+
+def split(step_id: str, *variants: Variant, **options: Any) -> Split:
+    return Split(**{"id": step_id, "name": step_id, "variants": variants, **options})
+
+
+def variant(name: str, weight: int, *do: Step) -> Variant:
+    return Variant(name, weight, do)
+
+
+def hand_off(step_id: str, person: str = "mara", **options: Any) -> Handoff:
+    return Handoff(id=step_id, person=person, **options)
+
+
+def remember(step_id: str, **values: Any) -> Remember:
+    return Remember(id=step_id, values=values)
+
+
+def start(step_id: str, workflow: str) -> Start:
+    return Start(id=step_id, workflow=workflow)
+
+
+def text_of(name: str) -> Text:
+    """Return a text that is nothing but the value of *name*."""
+    return Text(f"{{{{ {name} }}}}", lambda names: str(value_at(names, name) or ""), names=(name,))
 
 
 def a_workflow(*steps: Step, **options: Any) -> Workflow:
@@ -226,8 +262,14 @@ class Story:
                         meant = step is None or (letter.step, letter.round) == (step, round_)
                         if meant and letter.state in CANCELLABLE:
                             self._put(replace(letter, state=MessageState.CANCELLED, reason="cancelled"))
+                case RememberValues(values=values):
+                    customer = self.facts.customer
+                    customer = replace(customer, remembered={**customer.remembered, **values})
+                    self.facts = replace(self.facts, customer=customer)
         state = moved(self.enrollment.state, decision.ended) if decision.ended else self.enrollment.state
-        self.enrollment = replace(self.enrollment, position=decision.position, state=state)
+        self.enrollment = replace(self.enrollment, position=decision.position, state=state, waited=decision.waited)
+        timed_out = decision.waited is not None and decision.waited.timed_out  # as services.facts reads it
+        self.facts = replace(self.facts, timed_out=timed_out)
         return decision
 
     def _put(self, letter: Sent) -> None:
