@@ -6,6 +6,7 @@ claiming and sending of those letters (the way out takes each at once), and the 
 counts are the ratios of the large table to the small one, taken in turns in one run, and not the times.
 
     python bench/soak.py [--past 1000000] [--small 10000] [--letters 200] [--rounds 5] [--url URL] [--json]
+    python bench/soak.py --asleep ...      runs that sleep for months, instead of letters that were sent
 
 Without --url: an SQLite file, and PostgreSQL from the wheel. With --url: empty databases are made on that server.
 """
@@ -26,10 +27,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from sqlalchemy import create_engine, make_url, text
 
-from followup.services.sweep import lease
+from followup.services.advance import advance
+from followup.services.sweep import Work, lease
 from followup.store.engine import make_engine
 from followup.store.upgrade import upgrade
-from tests.services.growth import grow
+from tests.services.growth import grow, sleep
 from tests.services.world import CHECK_IN, Scripted, World, a_purchase
 
 SWEEPS = 50
@@ -74,13 +76,13 @@ def _on_server(url: str) -> Callable[[str], str]:
 
 
 class Shop:
-    """A shop with a past of so many letters."""
+    """A shop with a past of so many letters, or in which so many runs are asleep."""
 
-    def __init__(self, url: str, folder: Path, past: int) -> None:
+    def __init__(self, url: str, folder: Path, past: int, *, asleep: bool) -> None:
         self.engine = make_engine(url)
         upgrade(self.engine)
-        self.world = World(self.engine, folder, transport=Scripted(), check_in=AT_ONCE)
-        grow(self.engine, past)
+        self.world = World(self.engine, folder, transport=Scripted(), check_in=CHECK_IN if asleep else AT_ONCE)
+        (sleep if asleep else grow)(self.engine, past)
         self._orders = 0
 
     def idle(self) -> float:
@@ -103,19 +105,34 @@ class Shop:
         assert len(self.world.post.transport.sent) == self._orders
         return took / letters * 1000
 
+    def wake(self, runs: int) -> float:
+        """Return what a run takes that is woken, looked at and sent to sleep again, in milliseconds."""
+        numbers = range(self._orders, self._orders + runs)
+        self._orders += runs
+        self.world.take_in(*(a_purchase(f"S-{n}", email=f"soak{n}@example.com") for n in numbers))
+        begun = time.perf_counter()
+        ids = lease(self.engine, now=self.world.clock.now(), kinds={Work.ADVANCE})[Work.ADVANCE]
+        looked_at = advance(self.engine, ids, library=self.world.library, clock=self.world.clock)
+        took = time.perf_counter() - begun
+        assert looked_at == runs
+        return took / runs * 1000
 
-def measure(make: Callable[[str], str], folder: Path, *, small: int, past: int, letters: int, rounds: int) -> dict:
-    shops = [Shop(make(f"soak_{size}"), folder, size) for size in (small, past)]
+
+def measure(
+    make: Callable[[str], str], folder: Path, *, small: int, past: int, letters: int, rounds: int, asleep: bool
+) -> dict:
+    shops = [Shop(make(f"soak_{size}"), folder, size, asleep=asleep) for size in (small, past)]
+    does = Shop.wake if asleep else Shop.send
     for shop in shops:
-        shop.send(10)  # what is loaded once
+        does(shop, 10)  # what is loaded once
         shop.idle()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     idle, send = (
-        [[work(shop) for shop in shops] for _ in range(rounds)] for work in (Shop.idle, lambda s: s.send(letters))
+        [[work(shop) for shop in shops] for _ in range(rounds)] for work in (Shop.idle, lambda s: does(s, letters))
     )
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     figures: dict[str, float] = {"small": small, "past": past, "letters": letters, "rounds": rounds}
-    for name, times in (("sweep_ms", idle), ("letter_ms", send)):
+    for name, times in (("sweep_ms", idle), ("wake_ms" if asleep else "letter_ms", send)):
         few, many = (statistics.median(column) for column in zip(*times, strict=True))
         figures |= {f"{name}_small": round(few, 2), name: round(many, 2), f"{name}_ratio": round(many / few, 2)}
     for shop in shops:
@@ -129,11 +146,12 @@ def main() -> int:
     parser.add_argument("--small", type=int, default=10_000)
     parser.add_argument("--letters", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--asleep", action="store_true", help="sleeping runs, instead of letters")
     parser.add_argument("--url", help="of a PostgreSQL server")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     found = {}
-    sizes = {"small": given.small, "past": given.past}
+    sizes = {"small": given.small, "past": given.past, "asleep": given.asleep}
     with a_folder() as folder, servers(given.url, folder) as kinds:
         for kind, make in kinds.items():
             found[kind] = measure(make, folder, **sizes, letters=given.letters, rounds=given.rounds)

@@ -14,6 +14,7 @@ from tests.services.world import MONDAY
 EACH = 4  # letters to a customer
 FIRST = 1_000_000_000  # the number of the first row
 LONG_AGO = MONDAY - timedelta(days=600)
+FAR_AWAY = MONDAY + timedelta(days=300)
 
 
 def grow(engine: Engine, number: int) -> None:
@@ -40,6 +41,26 @@ def grow(engine: Engine, number: int) -> None:
         _fill(
             conn, provider_events, select(n), id=key, provider="sendgrid", event_id=name, token=name,
             state="applied", received_at=LONG_AGO, raw={"event": "delivered"},
+        )  # fmt: skip
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.exec_driver_sql("ANALYZE")
+
+
+def sleep(engine: Engine, number: int) -> None:
+    """Add *number* runs that sleep in a wait of theirs, for months to come, and let the database learn of it."""
+    people = max(1, number // EACH)
+    with writing(engine) as conn, unhurried(conn) if conn.dialect.name == "postgresql" else nullcontext():
+        numbers = _numbers(number)
+        n, version = numbers.c.n, conn.scalar(select(workflow_versions.c.id).limit(1))
+        key, name = FIRST + n, literal("asleep", Text) + cast(n, Text)
+        _fill(
+            conn, customers, select(n).where(n < people), id=key, address=name + "@example.com",
+            consent_basis="opt_in", tags=[], remembered={}, as_of=LONG_AGO, created_at=LONG_AGO,
+        )  # fmt: skip
+        _fill(
+            conn, enrollments, select(n), id=key, version_id=version, entry_key=name, state="active", step="wait-1",
+            phase="waiting", since=MONDAY, entered_at=MONDAY, wake_at=FAR_AWAY, workflow="check-in",
+            customer_id=FIRST + n % people,
         )  # fmt: skip
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.exec_driver_sql("ANALYZE")
