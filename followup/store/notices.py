@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from followup.store.schema import customers, notices
 from followup.store.types import insert_new, leasing, real_now, unleased
@@ -67,10 +67,9 @@ def told(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
 
 def failed(conn: Connection, waits: Mapping[int, int]) -> None:
     """Note that these could not be told; each is tried again after so many seconds of real time."""
-    for key, seconds in sorted(waits.items()):
-        one = update(notices).where(notices.c.id == bindparam("key"))
-        again = one.values(failures=notices.c.failures + 1, leased_until=real_now(seconds))
-        conn.execute(again, {"key": key})
+    for notice_id, seconds in sorted(waits.items()):
+        one = update(notices).where(notices.c.id == notice_id)
+        conn.execute(one.values(failures=notices.c.failures + 1, leased_until=real_now(seconds)))
 
 
 def count_untold(conn: Connection, *, since: datetime) -> int:

@@ -80,3 +80,35 @@ def test_those_who_wait_longest_come_first(engine: Engine) -> None:
         assert [one.customer_id for one in conversations.waiting(conn, limit=2)] == [2, 4]
         assert conversations.waiting(conn, limit=1)[0].timezone == "Europe/Rome"
         assert conversations.count_waiting(conn) == 4
+
+
+def test_a_customer_who_is_handed_over_waits_for_that_person_with_a_note(engine: Engine) -> None:
+    with writing(engine) as conn:
+        ana = a_customer(conn)
+        assert conversations.hand_off(conn, ana, "tom", note="Call her", urgent=True, at=at(1))
+        [one] = conversations.waiting(conn, limit=9)
+    assert (one.owner, one.note, one.urgent, one.waiting_since) == ("tom", "Call her", True, at(1))
+
+
+def test_handing_over_an_open_conversation_changes_its_owner_and_keeps_since_when_the_customer_waits(
+    engine: Engine,
+) -> None:
+    with writing(engine) as conn:
+        ana = a_customer(conn)
+        conversations.customer_wrote(conn, ana, "maria", at=at(1))
+        assert not conversations.hand_off(conn, ana, "tom", note="One", urgent=True, at=at(2))
+        assert not conversations.hand_off(conn, ana, "eva", note=None, urgent=False, at=at(3))
+        assert not conversations.hand_off(conn, ana, "eva", note="Two", urgent=False, at=at(4))
+        [one] = conversations.waiting(conn, limit=9)
+    assert (one.owner, one.note, one.urgent, one.waiting_since) == ("eva", "One\nTwo", True, at(1))
+
+
+def test_what_is_urgent_comes_first(engine: Engine) -> None:
+    with writing(engine) as conn:
+        ana, ben = a_customer(conn, "ana"), a_customer(conn, "ben")
+        conversations.customer_wrote(conn, ana, "maria", at=at(1))
+        conversations.hand_off(conn, ben, "maria", note=None, urgent=True, at=at(2))
+        assert [one.customer_id for one in conversations.waiting(conn, limit=9)] == [ben, ana]
+        assert conversations.waiting_for(conn, ["maria", "tom"]) == {"maria": 2}
+        conversations.close(conn, ben, at=at(3))
+        assert conversations.waiting_for(conn, ["maria", "tom"]) == {"maria": 1}
