@@ -1,5 +1,6 @@
 """The whole folder: loading, finding letters, and what only shows across files."""
 
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -7,7 +8,7 @@ import pytest
 
 from followup.authoring.bundle import BundleError, load, read_folder
 from followup.core.message import Purpose
-from followup.core.people import Person, Shop
+from followup.core.people import Away, Person, Shop
 from followup.errors import ConfigurationError, NotFound
 from tests.authoring.project import FILES, GOOD_LETTER, HEAD, project, workflow
 
@@ -155,12 +156,23 @@ def test_the_strict_choice_counts_unknown_consent_as_none() -> None:
     assert load({**FILES, "workflows/shop.yaml": shop}).shop.strict_consent
 
 
-def test_what_a_person_may_have_besides_is_accepted() -> None:
+def test_a_person_may_have_a_backlog_a_zone_and_times_away() -> None:
     people = FILES["workflows/people.yaml"] + (
         "  hours: 09:00-17:00\n  timezone: Europe/Berlin\n  backlog: 15\n"
         "  away: {from: 2026-12-20, until: 2027-01-04, cover: mara}\n"
     )
-    assert set(load({**FILES, "workflows/people.yaml": people}).people) == {"mara", "jonas"}
+    found = load({**FILES, "workflows/people.yaml": people}).people
+    holiday = Away(date(2026, 12, 20), date(2027, 1, 4), "mara")
+    assert (found["mara"].backlog, found["mara"].zone, found["mara"].away) == (None, None, ())
+    assert (found["jonas"].backlog, found["jonas"].zone) == (15, ZoneInfo("Europe/Berlin"))
+    assert found["jonas"].away == (holiday,)
+    several = people.replace(
+        "away: {from: 2026-12-20, until: 2027-01-04, cover: mara}",
+        "backlog: 0\n  away:\n  - {from: 2026-12-20, until: 2027-01-04, cover: mara}\n"
+        "  - {from: 2026-08-01, until: 2026-08-01, cover: mara}",
+    ).replace("  backlog: 15\n", "")
+    jonas = load({**FILES, "workflows/people.yaml": several}).people["jonas"]
+    assert (jonas.backlog, jonas.away) == (0, (holiday, Away(date(2026, 8, 1), date(2026, 8, 1), "mara")))
 
 
 def written(folder: Path, files: dict[str, str | bytes]) -> Path:
