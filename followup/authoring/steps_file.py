@@ -11,7 +11,7 @@ from followup.authoring import later
 from followup.authoring.diagnostics import Report, Spot, did_you_mean, listed
 from followup.authoring.durations import Unclear, read_duration, read_time
 from followup.authoring.expressions import read_condition
-from followup.authoring.names import UNKNOWN, child, unknown_message
+from followup.authoring.names import UNKNOWN, child, in_conditions, unknown_message
 from followup.authoring.shapes import Fields, as_mapping, as_sequence, as_text, parse
 from followup.authoring.source import Mapping as YamlMapping
 from followup.authoring.source import Node, Scalar, Sequence
@@ -73,7 +73,7 @@ class StepsReader:
         if as_text(node, self.report, what) is None:
             return None
         assert isinstance(node, Scalar)
-        return read_condition(node, self.report, asks=self.asks, event=event)
+        return read_condition(node, self.report, in_conditions(self.asks, event=event))
 
     def _name_steps(self, steps: list[YamlMapping]) -> None:
         """Give every step its id: the one written, else one made of its kind and letter, else a number."""
