@@ -5,11 +5,7 @@ Each word here gets its own diagnostic (W190, T190), so that nobody looks for a 
 merely ahead of its time. To support a feature, delete its words.
 """
 
-KEYS = {
-    "a workflow": ("goal", "holdout"),
-    "a step": ("handoff", "remember", "split", "start", "wait_for"),
-}
-TRIGGERS = ("customer.quiet", "order.cancelled", "order.promise_missed", "order.refunded")
+STEPS = ("handoff", "remember", "split", "start", "wait_for")
 NAMES = ("reply.intent", "reply.sentiment", "timed_out")
 
 

@@ -145,7 +145,7 @@ class StepsReader:
             help = 'start the second one as a step of its own, with "- "'
             self.report.add(spot, "103", f'A step does one thing, this one has "{kinds[0]}" and "{kinds[1]}".', help)
             return
-        verbs = later.KEYS["a step"]
+        verbs = later.STEPS
         for key, entry in mapping.entries.items():
             if key in verbs:
                 self.report.add(entry.spot, "190", later.not_yet(f'"{key}"'))

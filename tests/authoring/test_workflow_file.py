@@ -12,6 +12,7 @@ from followup.core.workflow import (
     Branch,
     Cap,
     Exit,
+    Goal,
     Per,
     ReEntry,
     Send,
@@ -106,10 +107,71 @@ max_postpone: 2 weeks
     assert found.learn == "Does the first order land well?"
 
 
-@pytest.mark.parametrize("event", ["order.placed", "order.paid", "order.fulfilled", "order.delivered", "manual"])
+def triggered(by: str) -> Trigger:
+    """Return the trigger of a workflow whose trigger has these keys."""
+    text = workflow("  - wait: 1 day\n").replace("trigger:\n  event: order.delivered\n", f"trigger: {{{by}}}\n")
+    return load_workflow("check-in", text).trigger
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "order.placed",
+        "order.paid",
+        "order.fulfilled",
+        "order.delivered",
+        "order.promise_missed",
+        "order.refunded",
+        "order.cancelled",
+        "manual",
+        "warranty.expired",
+        "review.received",
+        "customer.birthday",
+        "order_item.placed",
+        "churned",
+    ],
+)
 def test_these_events_start_a_run(event: str) -> None:
-    text = workflow("  - wait: 1 day\n").replace("event: order.delivered", f"event: {event}\n  per: order")
-    assert load_workflow("check-in", text).trigger == Trigger(event)
+    assert triggered(f"event: {event}") == Trigger(event)
+    assert triggered(f"event: {event}, per: order") == Trigger(event)
+    assert triggered(f"event: {event}, per: customer") == Trigger(event, Per.CUSTOMER)
+
+
+@pytest.mark.parametrize("per", ["", ", per: customer"])
+def test_a_run_for_a_quiet_customer_is_always_per_customer(per: str) -> None:
+    quiet = Trigger("customer.quiet", Per.CUSTOMER, timedelta(days=90))
+    assert triggered(f"event: customer.quiet, after: 90 days{per}") == quiet
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("order.canceled", "order.cancelled"),
+        ("oder.delivered", "order.delivered"),
+        ("Order.Delivered", "order.delivered"),
+        ("order_delivered", "order.delivered"),
+        ("delivered", "order.delivered"),
+        ("customer.quit", "customer.quiet"),
+        ("manuel", "manual"),
+        ("answers.given", "answer.given"),
+    ],
+)
+def test_a_slip_in_an_event_is_no_event_of_the_shops_own(written: str, meant: str) -> None:
+    with pytest.raises(BundleError, match=rf'W101 Unknown event "{written}"\. Did you mean "{meant}"\?'):
+        read(more=f"exit_on: [{{event: {written}}}]\n")
+
+
+@pytest.mark.parametrize("status", ["draft", "live", "paused"])
+def test_a_file_says_what_a_workflow_does_for_now(status: str) -> None:
+    assert load_workflow("check-in", workflow("  - wait: 1 day\n", status=status)).status == status
+
+
+def test_some_may_be_held_out_and_a_goal_measured() -> None:
+    assert (read().holdout, read().goal) == (0.0, None)
+    found = read(more="holdout: 10%\ngoal: {event: order.placed, within: 60 days}\n")
+    assert (found.holdout, found.goal) == (0.1, Goal("order.placed", timedelta(days=60)))
+    found = read(more="holdout: 0.1%\ngoal: {event: review.written, within: 2 weeks}\n")
+    assert (found.holdout, found.goal) == (0.001, Goal("review.written", timedelta(weeks=2)))
 
 
 @pytest.mark.parametrize(
@@ -229,8 +291,8 @@ def test_two_readings_of_a_file_are_equal() -> None:
 
 
 def test_an_exit_on_any_known_event_is_kept() -> None:
-    found = read(more="exit_on: [{event: reply.received}]\n")
-    assert found.exit_on == (Exit("reply.received"),)
+    found = read(more="exit_on: [{event: reply.received}, {event: support.ticket_opened}]\n")
+    assert found.exit_on == (Exit("reply.received"), Exit("support.ticket_opened"))
 
 
 def test_a_stored_version_that_is_no_workflow_is_refused() -> None:
