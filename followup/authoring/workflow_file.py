@@ -1,5 +1,6 @@
 """A workflow file: text in, a ``core.workflow.Workflow`` and diagnostics out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Any
@@ -44,17 +45,20 @@ DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """What a file says: the workflow, when all of it could be read, and the letters and people it names."""
+    """What a file says: the workflow, when all of it could be read, and the letters, people, workflows it names."""
 
     workflow: Workflow | None
     references: tuple[Reference, ...] = ()
 
 
-def read_workflow(name: str, text: str, report: Report) -> WorkflowFile:
+def read_workflow(name: str, text: str, report: Report, *, remembered: Collection[str] | None = None) -> WorkflowFile:
     """
     Read the workflow called *name* (its file name without ``.yaml``).
 
     Everything wrong goes into *report*; the workflow is None then.
+
+    Args:
+        remembered: the fields of a customer that some workflow remembers, for conditions; None for any.
     """
     node = read_yaml(text, report)
     if report.diagnostics:
@@ -66,16 +70,16 @@ def read_workflow(name: str, text: str, report: Report) -> WorkflowFile:
             spot, "103", f"A workflow file must be keys with values, not {what}.", f"it needs {listed(REQUIRED)}"
         )
         return WorkflowFile(None)
-    return _Reader(name, node, report).read()
+    return _Reader(name, node, report, remembered).read()
 
 
 class _Reader:
     """The state of reading one file."""
 
-    def __init__(self, name: str, node: Mapping, report: Report) -> None:
+    def __init__(self, name: str, node: Mapping, report: Report, remembered: Collection[str] | None) -> None:
         self.name, self.report = name, report
         self.fields = Fields(node, report, "a workflow", KEYS)
-        self.steps = StepsReader(report)
+        self.steps = StepsReader(report, remembered)
 
     def read(self) -> WorkflowFile:
         self.fields.check(*REQUIRED)
@@ -94,6 +98,7 @@ class _Reader:
             "max_postpone": self._span("max_postpone", Workflow.max_postpone),
         }
         learn = self.fields.text("learn")
+        self._check_starts()
         references = tuple(self.steps.references)
         if self.report.diagnostics:
             return WorkflowFile(None, references)
@@ -134,6 +139,12 @@ class _Reader:
         if name is not None and node is not None:
             self.steps.references.append(Reference(name, node.spot, "person"))
         return name
+
+    def _check_starts(self) -> None:
+        for reference in self.steps.references:
+            if (reference.kind, reference.name) == ("workflow", self.name):
+                help = 'to let customers in again is up to "re_entry" and the trigger'
+                self.report.add(reference.spot, "105", "A workflow cannot start itself.", help)
 
     def _trigger(self) -> Trigger | None:
         mapping = self.fields.mapping("trigger")

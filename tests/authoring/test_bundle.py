@@ -175,6 +175,44 @@ def test_a_person_may_have_a_backlog_a_zone_and_times_away() -> None:
     assert (jonas.backlog, jonas.away) == (0, (holiday, Away(date(2026, 8, 1), date(2026, 8, 1), "mara")))
 
 
+REMEMBERS = workflow(
+    '  - split: s\n    variants:\n      a: {do: []}\n      b:\n        do: [{remember: {customer.use_case: "x"}}]\n'
+)
+READS = workflow("  - branch:\n      - when: customer.use_case\n        do: [{stop: x}]\n", name="b")
+LETTER = HEAD + "{{ customer.use_case | default('x') }}"
+
+
+def test_every_file_may_read_what_some_workflow_remembers_of_a_customer() -> None:
+    readers = {**FILES, "workflows/b.yaml": READS, "templates/c.md": LETTER}
+    assert problems(readers) == [
+        'templates/c.md:7:13 J001 Unknown name "customer.use_case".',
+        'workflows/b.yaml:10:24 W207 Unknown name "customer.use_case".',
+    ]
+    assert set(load({**readers, "workflows/check-in.yaml": REMEMBERS}).workflows) == {"b", "check-in"}
+
+
+def test_what_a_workflow_remembers_counts_however_wrong_its_file_is() -> None:
+    readers = {**FILES, "workflows/b.yaml": READS, "templates/c.md": LETTER}
+    half = REMEMBERS.replace("title: Check in", "tilte: Check in")
+    assert [line.split(" ")[0] for line in problems({**readers, "workflows/check-in.yaml": half})] == [
+        "workflows/check-in.yaml:2:1"
+    ]
+    no_yaml = REMEMBERS.replace("title: Check in", "title: 'Check in")
+    assert [line.split(" ")[0] for line in problems({**readers, "workflows/check-in.yaml": no_yaml})] == [
+        "workflows/check-in.yaml:2:8"
+    ]
+
+
+def test_a_workflow_may_start_one_whose_file_is_broken_for_now() -> None:
+    files = {**FILES, "workflows/a.yaml": workflow("  - start: b\n", name="a"), "workflows/b.yaml": "steps: []\n"}
+    assert {line.split(":")[0] for line in problems(files)} == {"workflows/b.yaml"}
+
+
+def test_a_letter_may_say_that_nothing_happened_in_time() -> None:
+    letter = project(tried=HEAD + "{% if timed_out %}Still nothing.{% endif %}").letter("tried")
+    assert letter.key == "tried"
+
+
 def written(folder: Path, files: dict[str, str | bytes]) -> Path:
     for path, text in files.items():
         file = folder / path
