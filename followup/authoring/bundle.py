@@ -11,10 +11,11 @@ from followup.authoring.diagnostics import BundleError, Diagnostic, Report, Spot
 from followup.authoring.folder import read_folder
 from followup.authoring.layout import LAYOUT, Layout, default_layout, read_layout
 from followup.authoring.letter_file import LetterFile, letter_name, read_letter
+from followup.authoring.names import with_remembered
 from followup.authoring.people import PEOPLE, SHOP, read_people, read_shop
 from followup.authoring.render import Letter
-from followup.authoring.source import unix_lines
-from followup.authoring.steps_file import Reference
+from followup.authoring.source import read_yaml, unix_lines
+from followup.authoring.steps_file import Reference, remembered_in
 from followup.authoring.workflow_file import read_workflow
 from followup.core.people import Person, Shop
 from followup.core.replies import Question
@@ -84,7 +85,7 @@ def load_workflow(name: str, text: str) -> Workflow:
     """
     path, text = f"workflows/{name}.yaml", unix_lines(text)
     report = Report(path)
-    read = read_workflow(name, text, report)
+    read = read_workflow(name, text, report)  # what it reads of a customer was checked when it was applied
     if read.workflow is None:
         raise BundleError(report.diagnostics, {path: text})
     return read.workflow
@@ -98,6 +99,10 @@ def content_hash(files: Mapping[str, str]) -> str:
             raw = text.encode("utf-8", "surrogatepass")
             digest.update(len(raw).to_bytes(8, "big") + raw)
     return digest.hexdigest()
+
+
+def _name_of(path: str) -> str:
+    return path.removeprefix("workflows/").removesuffix(".yaml")
 
 
 class _Loader:
@@ -117,9 +122,10 @@ class _Loader:
         people = read_people(self.files.get(PEOPLE), people_report)
         shop = read_shop(self.files.get(SHOP), shop_report)
         self.diagnostics += people_report.diagnostics + shop_report.diagnostics
-        self._read_workflows()
-        self._read_letters()
-        checker = CrossCheck(self._letter_keys(), self.letters, self.defaults, people)
+        remembered = self._remembered()
+        self._read_workflows(remembered)
+        self._read_letters(remembered)
+        checker = CrossCheck(self._letter_keys(), self.letters, self.defaults, people, self._workflow_names())
         self.diagnostics += checker.references(self.references)
         self.diagnostics += checker.letters_in(self.written)
         if self.diagnostics or shop is None:
@@ -134,16 +140,33 @@ class _Loader:
             shop=shop,
         )
 
-    def _read_workflows(self) -> None:
-        for path, text in self.files.items():
-            if not path.startswith("workflows/") or path in (PEOPLE, SHOP):
+    def _workflow_paths(self) -> list[str]:
+        return [path for path in self.files if path.startswith("workflows/") and path not in (PEOPLE, SHOP)]
+
+    def _workflow_names(self) -> set[str]:
+        """Return every workflow there is a file for, readable or not."""
+        return {_name_of(path) for path in self._workflow_paths()}
+
+    def _remembered(self) -> set[str] | None:
+        """Return the fields of a customer that any workflow remembers; None, for any, if they cannot all be known."""
+        fields = set()
+        for path in self._workflow_paths():
+            if "remember" not in self.files[path]:
                 continue
-            report, name = Report(path), path.removeprefix("workflows/").removesuffix(".yaml")
+            report = Report(path)
+            fields |= remembered_in(read_yaml(self.files[path], report))
+            if report.diagnostics:
+                return None
+        return fields
+
+    def _read_workflows(self, remembered: set[str] | None) -> None:
+        for path in self._workflow_paths():
+            report, name = Report(path), _name_of(path)
             if not WORKFLOW_NAME.fullmatch(name) or not path.endswith(".yaml"):
                 help = 'use letters, digits, "-" and "_", and the ending .yaml, directly in workflows/'
                 report.add(Spot(), "114", "This is no name for a workflow file.", help)
             else:
-                read = read_workflow(name, text, report)
+                read = read_workflow(name, self.files[path], report, remembered=remembered)
                 self.references[path] = read.references
                 if read.workflow is not None:
                     self.workflows[name] = read.workflow
@@ -159,12 +182,12 @@ class _Loader:
         names = (letter_name(path) for path in self._letter_paths())
         return {name[0] for name in names if name is not None}
 
-    def _read_letters(self) -> None:
-        layout = self._layout()
+    def _read_letters(self, remembered: set[str] | None) -> None:
+        layout, known = self._layout(), with_remembered(remembered)
         for path in self._letter_paths():
             report = Report(path, "T")
             file = read_letter(path, self.files, report)
-            letter = compile_letter(file, layout, report) if file and layout else None
+            letter = compile_letter(file, layout, report, known) if file and layout else None
             if file is not None and letter is not None:
                 self._keep(file, letter, report)
             self.diagnostics += report.diagnostics

@@ -13,7 +13,7 @@ from jinja2 import TemplateError
 from followup.authoring.diagnostics import Diagnostic, Report, Spot
 from followup.authoring.jinja_source import Chunk, Fault, Kind, Source, read
 from followup.authoring.layout import Layout, hidden, secure_attributes
-from followup.authoring.letter_check import check
+from followup.authoring.letter_check import Scope, check
 from followup.authoring.letter_file import LetterFile, Passage
 from followup.authoring.locales import locale_of
 from followup.authoring.marks import Mark, Marks, Misplaced, Place, Sink, hide
@@ -34,10 +34,10 @@ _FILTERS = {
 }
 
 
-def compile_letter(file: LetterFile, layout: Layout, report: Report) -> Letter | None:
-    """Return *file* as a letter inside *layout*, or report what is wrong with it and return None."""
+def compile_letter(file: LetterFile, layout: Layout, report: Report, known: Scope = NAMES) -> Letter | None:
+    """Return *file* as a letter inside *layout* over *known* names, or report what is wrong and return None."""
     texts = [file.subject.raw, file.preheader.raw if file.preheader else "", file.ask.raw if file.ask else ""]
-    sources = _Sources(report)
+    sources = _Sources(report, known)
     body = sources.passage(file.body)
     subject, preheader, ask = (sources.scalar(scalar, file.path) for scalar in (file.subject, file.preheader, file.ask))
     if body is None or report.diagnostics:
@@ -91,12 +91,13 @@ class _Sources:
     """Reads and checks the Jinja of a letter's parts."""
 
     report: Report
+    known: Scope
 
     def passage(self, passage: Passage) -> _Part | None:
         """Return the body, or report what is wrong with it."""
         try:
             source = read(passage.text)
-            faults = check(source, NAMES, SPECIALS)
+            faults = check(source, self.known, SPECIALS)
         except Fault as fault:
             faults = [fault]
         for found in faults:
@@ -109,7 +110,7 @@ class _Sources:
             return _Part()
         try:
             source = read(scalar.raw)
-            faults = check(source, NAMES, frozenset())
+            faults = check(source, self.known, frozenset())
         except Fault as fault:
             faults = [fault]
         for found in faults:

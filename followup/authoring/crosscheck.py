@@ -1,4 +1,4 @@
-"""What only shows when all files are seen together: letters and people that do not exist, questions that do not fit."""
+"""What only shows when all files are seen together: what is named and does not exist, questions that do not fit."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,21 +15,24 @@ class CrossCheck:
     """
     Checks references across files.
 
-    ``keys`` are all letters there is a file for; ``letters`` those that could be read, so that a broken
-    letter is reported once and not again as missing.
+    ``keys`` are all letters there is a file for, ``workflows`` likewise; ``letters`` those that could be read, so
+    that a broken file is reported once and not again as missing.
     """
 
     keys: Collection[str]
     letters: Mapping[tuple[str, str], Letter]
     defaults: Mapping[str, str]
     people: Mapping[str, Person]
+    workflows: Collection[str]
 
     def references(self, named: Mapping[str, tuple[Reference, ...]]) -> Iterator[Diagnostic]:
-        """Check the letters and people that workflows (by path) name."""
+        """Check the letters, people and workflows that workflows (by path) name."""
         for path, references in named.items():
             for reference in references:
                 if reference.kind == "person":
                     yield from self._person(path, reference.name, reference.spot, "W203")
+                elif reference.kind == "workflow":
+                    yield from self._workflow(path, reference.name, reference.spot)
                 elif reference.name not in self.keys:
                     message = f'There is no letter "{reference.name}".{suggestion(reference.name, self.keys)}'
                     help = f"create templates/{reference.name}.md"
@@ -42,6 +45,11 @@ class CrossCheck:
             help = f"people: {listed(self.people)} (workflows/people.yaml)"
             message = f'There is no person "{name}".{suggestion(name, self.people)}'
             yield Diagnostic(path, spot.line, spot.column, code, message, help)
+
+    def _workflow(self, path: str, name: str, spot: Spot) -> Iterator[Diagnostic]:
+        if name not in self.workflows:
+            message = f'There is no workflow "{name}".{suggestion(name, self.workflows)}'
+            yield Diagnostic(path, spot.line, spot.column, "W203", message, f"create workflows/{name}.yaml")
 
     def _default(self, name: str) -> Letter | None:
         return self.letters.get((name, self.defaults.get(name, "")))

@@ -1,7 +1,8 @@
-"""Text to lengths of time, wall-clock times and hours of the day."""
+"""Text to lengths of time, wall-clock times, hours of the day, days, caps and shares."""
 
 import re
-from datetime import time, timedelta
+from datetime import date, time, timedelta
+from decimal import Decimal
 
 from followup.core.schedule import Duration
 
@@ -15,6 +16,9 @@ LONGEST = timedelta(days=3660)
 _LENGTH = re.compile(r"([0-9]{1,6})(?:\s+|(?=[a-z]))(business\s+day|[a-z]+?)s?", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+([.,][0-9]+)?")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)\s*%")
+LEAST_HELD, MOST_HELD = Decimal("0.1"), Decimal(50)  # percent
 EXAMPLES = 'write for example "3 days", "36 hours" or "2 business days"'
 
 
@@ -128,3 +132,38 @@ def read_cap(text: str) -> tuple[int, timedelta]:
         return count, read_timedelta(span if span[0].isdigit() else f"1 {span}")
     except Unclear as error:
         raise Unclear("109", f"'{text}' is not a cap: {error}", help) from error
+
+
+def read_day(text: str) -> date:
+    """
+    Return the date that *text* (``2026-12-20``) names.
+
+    Raises:
+        Unclear: it is not a date, or there is no such day.
+    """
+    help = 'write for example "2026-12-20"'
+    if not _DAY.fullmatch(text.strip()):
+        raise Unclear("107", f"'{text}' is not a date", help)
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise Unclear("107", f"there is no day '{text}'", help) from error
+
+
+def read_share(text: str) -> float:
+    """
+    Return the share (0 to 1) of a holdout like ``10%``.
+
+    Raises:
+        Unclear: it has no ``%``, or holds out nearly nobody or more than half.
+    """
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        raise Unclear("104", f"'{text}' needs a %", 'write for example "10%"')
+    found = _SHARE.fullmatch(text)
+    if found is None:
+        raise Unclear("105", f"'{text}' is not a share", 'write for example "10%"')
+    percent = Decimal(found[1])
+    if not LEAST_HELD <= percent <= MOST_HELD:
+        raise Unclear("105", f"'{text}' is out of bounds", f"from {LEAST_HELD}% to {MOST_HELD}%")
+    return float(percent / 100)

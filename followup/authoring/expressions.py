@@ -6,7 +6,7 @@ no ordering with it holds, nothing is in it. Values of different kinds are unequ
 condition has an answer for every customer and never raises.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ from jinja2 import nodes
 from followup.authoring import later
 from followup.authoring.diagnostics import Report
 from followup.authoring.jinja_source import Fault, Source, read
-from followup.authoring.names import UNKNOWN, NameType, child, in_conditions, unknown_message, value_of
+from followup.authoring.names import UNKNOWN, NameType, child, unknown_message, value_of
 from followup.authoring.source import Scalar
 from followup.core.workflow import Condition
 
@@ -31,20 +31,12 @@ Names: TypeAlias = Mapping[str, object]
 Value: TypeAlias = Callable[[Names], object]
 
 
-def read_condition(
-    scalar: Scalar, report: Report, *, asks: Collection[str] = (), event: bool = False
-) -> Condition | None:
-    """
-    Return the condition in *scalar*, or report why it is none.
-
-    Args:
-        asks: ids of the ask steps of the workflow, for ``asks.STEP``.
-        event: whether ``event`` is known here, as in ``exit_on.where``.
-    """
+def read_condition(scalar: Scalar, report: Report, known: Mapping[str, NameType]) -> Condition | None:
+    """Return the condition in *scalar* over the names of *known*, or report why it is none."""
     source = scalar.raw.strip()
     lead = len(scalar.raw) - len(scalar.raw.lstrip())
     try:
-        return compile_condition(source, in_conditions(asks, event=event))
+        return compile_condition(source, known)
     except Fault as fault:
         report.add(scalar.place(lead + fault.offset), fault.code, fault.message, fault.help)
         return None
@@ -68,10 +60,24 @@ def compile_condition(source: str, known: Mapping[str, NameType]) -> Condition:
     except Fault as fault:
         code = CODE if fault.code == "J003" else fault.code
         offset = max(0, min(fault.offset - len(_BEGIN), len(source) - 1))
-        raise Fault(code, _readable(fault.message, source), offset, fault.help) from None
+        raise Fault(code, readable(fault.message), offset, fault.help) from None
     except RecursionError:
         raise Fault(CODE, "The condition is nested too deeply.", 0) from None
     return Condition(source, lambda names: bool(value(names)), tuple(dict.fromkeys(compiler.read)))
+
+
+def compile_expression(
+    parsed: Source, node: nodes.Node, known: Mapping[str, NameType], place: str
+) -> tuple[Value, tuple[str, ...]]:
+    """
+    Return what *node* of *parsed* stands for, given the names, and those of *known* that it reads.
+
+    Raises:
+        Fault: as for `compile_condition`; *place* says in its message where the expression stands.
+    """
+    compiler = _Compiler(parsed, known, place)
+    value = compiler.compile(node)
+    return value, tuple(dict.fromkeys(compiler.read))
 
 
 def _only_expression(parsed: Source) -> nodes.Node:
@@ -81,7 +87,8 @@ def _only_expression(parsed: Source) -> nodes.Node:
     raise Fault(CODE, "This is not one condition.", len(_BEGIN), 'write for example answer == "problem"')
 
 
-def _readable(message: str, source: str) -> str:
+def readable(message: str) -> str:
+    """Return what Jinja says of an expression in words that help."""
     if message.endswith("got '='."):
         return 'One "=" compares nothing: write "==".'
     if "}}" in message or "never closed" in message:
@@ -170,11 +177,12 @@ COMPARISONS: Mapping[str, Callable[[object, object], bool]] = {
 class _Compiler:
     parsed: Source
     known: Mapping[str, NameType]
+    place: str = "a condition"
     read: list[str] = field(default_factory=list)
 
     def compile(self, node: nodes.Node, depth: int = 0) -> Value:  # noqa: PLR0911 - one answer for each node
         if depth > DEEPEST:
-            raise self._fault(node, "The condition is nested too deeply.")
+            raise self._fault(node, "The expression is nested too deeply.")
         match node:
             case nodes.Const():
                 value = node.value
@@ -200,7 +208,7 @@ class _Compiler:
                 return self._filter(node, depth)
             case nodes.Test():
                 return self._test(node, depth)
-        raise self._fault(node, f"{_SPOKEN.get(type(node), 'This')} is not possible in a condition.")
+        raise self._fault(node, f"{_SPOKEN.get(type(node), 'This')} is not possible in {self.place}.")
 
     def _fault(self, node: nodes.Node, message: str, help: str = "") -> Fault:
         return Fault(CODE, message, self.parsed.offset(node.lineno), help)
@@ -301,13 +309,13 @@ class _Compiler:
             change = _FILTERS[node.name]
             return lambda names: change(inner(names))
         raise self._fault(
-            node, f'The filter "{node.name}" cannot be used like this in a condition.', "default(…), lower, length"
+            node, f'The filter "{node.name}" cannot be used like this in {self.place}.', "default(…), lower, length"
         )
 
     def _test(self, node: nodes.Test, depth: int) -> Value:
         inner = self.compile(node.node, depth + 1)
         if node.name not in {"defined", "none", "undefined"} or node.args or node.kwargs:
-            message = f'The test "is {node.name}" cannot be used in a condition.'
+            message = f'The test "is {node.name}" cannot be used in {self.place}.'
             raise self._fault(node, message, "is defined, is none, is not none")
         if node.name == "defined":
             return lambda names: inner(names) is not None

@@ -1,16 +1,11 @@
 """
 What the file formats will know in later versions.
 
-Each word here gets its own diagnostic (W190, T190), so that nobody looks for a typo in a file that is
-merely ahead of its time. To support a feature, delete its words.
+Each name here gets its own diagnostic (W190, T190), so that nobody looks for a typo in a file that is
+merely ahead of its time. To support one, delete it.
 """
 
-KEYS = {
-    "a workflow": ("goal", "holdout"),
-    "a step": ("handoff", "remember", "split", "start", "wait_for"),
-}
-TRIGGERS = ("customer.quiet", "order.cancelled", "order.promise_missed", "order.refunded")
-NAMES = ("reply.intent", "reply.sentiment", "timed_out")
+NAMES = ("reply.intent", "reply.sentiment")
 
 
 def not_yet(what: str) -> str:

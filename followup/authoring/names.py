@@ -12,9 +12,19 @@ UNKNOWN: Final = "unknown"
 LOOP: Mapping[str, NameType] = {"index": "int", "index0": "int", "first": "bool", "last": "bool", "length": "int"}
 
 
-def in_conditions(asks: Collection[str], *, event: bool = False) -> Mapping[str, NameType]:
+def with_remembered(fields: Collection[str] | None) -> Mapping[str, NameType]:
+    """Return the field reference, where a customer also has the *fields* that workflows remember (None: any field)."""
+    customer = NAMES["customer"]
+    assert isinstance(customer, dict)
+    remembered = {"*": ANY} if fields is None else dict.fromkeys(fields, ANY)
+    return {**NAMES, "customer": {**remembered, **customer}}
+
+
+def in_conditions(
+    asks: Collection[str], *, event: bool = False, remembered: Collection[str] | None = ()
+) -> Mapping[str, NameType]:
     """Return the names a condition may read in a workflow with these *asks*; *event* adds what `where` sees."""
-    return {**NAMES, "asks": dict.fromkeys(asks, ASK), **(EVENT_NAMES if event else {})}
+    return {**with_remembered(remembered), "asks": dict.fromkeys(asks, ASK), **(EVENT_NAMES if event else {})}
 
 
 def same_key(key: str, keys: Iterable[str]) -> str | None:

@@ -1,18 +1,21 @@
 """``workflows/people.yaml`` and ``workflows/shop.yaml``: the people behind the letters, and the shop."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 
-from followup.authoring.diagnostics import Report, Spot
-from followup.authoring.durations import Unclear, read_hours
+from followup.authoring.diagnostics import Report, Spot, listed, suggestion
+from followup.authoring.durations import Unclear, read_day, read_hours
 from followup.authoring.shapes import Fields, as_mapping
-from followup.authoring.source import Mapping, read_yaml
+from followup.authoring.source import Mapping, Sequence, read_yaml
 from followup.authoring.workflow_file import read_zone
 from followup.core.customer import InvalidAddress, normalize_address
-from followup.core.people import UTC_ZONE, Person, Shop
+from followup.core.people import UTC_ZONE, Away, Person, Shop
 
 PEOPLE, SHOP = "workflows/people.yaml", "workflows/shop.yaml"
-# hours, timezone, backlog and away are checked for their shape and not used yet
 PERSON_KEYS = ("name", "email", "signature", "hours", "timezone", "backlog", "away")
+AWAY_KEYS = ("from", "until", "cover")
+MOST_BACKLOG = 10_000
 SHOP_KEYS = ("name", "postal_address", "url", "timezone", "unknown_consent")
 SHOP_EXAMPLE = 'write for example: name: "Lindqvist & Sons", postal_address: "Hafenstr. 4, 20457 Hamburg"'
 
@@ -35,7 +38,7 @@ def read_people(text: str | None, report: Report) -> dict[str, Person]:
     people = {}
     for key, entry in mapping.entries.items():
         inside = as_mapping(entry.value, report, f'"{key}"')
-        person = _person(key, Fields(inside, report, "a person", PERSON_KEYS)) if inside else None
+        person = _person(key, Fields(inside, report, "a person", PERSON_KEYS), mapping.entries) if inside else None
         if person is not None:
             people[key] = person
     if not mapping.entries:
@@ -56,22 +59,62 @@ def _mapping(text: str | None, kind: _Kind, report: Report) -> Mapping | None:
     return as_mapping(node, report, f"The file of {kind.what}")
 
 
-def _person(key: str, fields: Fields) -> Person | None:
+def _person(key: str, fields: Fields, everybody: Collection[str]) -> Person | None:
     fields.check("name", "email", "signature")
     name, signature = fields.text("name"), fields.text("signature")
     email = fields.parsed("email", _address)
-    fields.parsed("hours", read_hours)
-    fields.parsed("timezone", read_zone)
-    fields.integer("backlog", 0, 10_000)
-    away = fields.mapping("away")
-    if away is not None:
-        absence = Fields(away, fields.report, '"away"', ("from", "until", "cover"))
-        absence.check("from", "until")
-        for word in ("from", "until", "cover"):
-            absence.text(word)
+    fields.parsed("hours", read_hours)  # a note for people: nothing depends on it
+    zone = fields.parsed("timezone", read_zone)
+    backlog = fields.integer("backlog", 0, MOST_BACKLOG)
+    away = _times_away(key, fields, everybody)
     if name is None or email is None or signature is None:
         return None
-    return Person(key=key, name=" ".join(name.split()), email=email, signature=signature)
+    return Person(
+        key=key,
+        name=" ".join(name.split()),
+        email=email,
+        signature=signature,
+        backlog=backlog,
+        zone=zone,
+        away=away,
+    )
+
+
+def _times_away(key: str, fields: Fields, everybody: Collection[str]) -> tuple[Away, ...]:
+    """Return when the person is not there, in the order of the file: one absence or a list of them."""
+    node = fields.get("away")
+    items = node.items if isinstance(node, Sequence) else [node] if node is not None else []
+    if node is not None and not items:
+        fields.report.add(node.spot, "112", '"away" is empty.', "leave it out")
+    found = []
+    for item in items:
+        mapping = as_mapping(item, fields.report, '"away"')
+        away = _away(key, Fields(mapping, fields.report, '"away"', AWAY_KEYS), everybody) if mapping else None
+        if away is not None:
+            found.append((away, item.spot))
+    for (before, _), (after, spot) in pairwise(sorted(found, key=lambda one: one[0].since)):
+        if after.since <= before.until:
+            message = f'"{key}" is already away until {before.until}.'
+            fields.report.add(spot, "105", message, "on each day one person stands in")
+    return tuple(away for away, _ in found)
+
+
+def _away(key: str, fields: Fields, everybody: Collection[str]) -> Away | None:
+    fields.check(*AWAY_KEYS)
+    since, until = fields.parsed("from", read_day), fields.parsed("until", read_day)
+    cover, node = fields.text("cover"), fields.get("cover")
+    if cover is not None and node is not None:
+        help = f"people: {listed(everybody)}"
+        if cover == key:
+            fields.report.add(node.spot, "105", "Nobody stands in for themselves.", help)
+        elif cover not in everybody:
+            fields.report.add(node.spot, "203", f'There is no person "{cover}".{suggestion(cover, everybody)}', help)
+    if since is None or until is None or cover is None:
+        return None
+    if until < since:
+        message = f'"until" is before "from" ({since}).'
+        fields.report.add(fields.node.entries["until"].value.spot, "105", message, "both days are included")
+    return Away(since, until, cover)
 
 
 def _address(text: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
-from followup.authoring import later
 from followup.authoring.diagnostics import Report, did_you_mean, listed
 from followup.authoring.durations import Unclear
 from followup.authoring.source import Mapping, Node, Scalar, Sequence
@@ -65,25 +64,21 @@ class Fields:
     """
     One mapping being read. Every getter reports what is wrong and returns None (or the default) then.
 
-    ``place`` names it in messages and in the table of later features: ``a workflow``, ``an ask step``.
+    ``place`` names it in messages: ``a workflow``, ``an ask step``.
     """
 
     node: Mapping
     report: Report
     place: str
     allowed: Collection[str]
-    later: Collection[str] = ()
 
-    def check(self, *required: str) -> None:
-        """Report unknown keys, and those of *required* that are missing and have no typo standing in for them."""
+    def check(self, *required: str, help: str = "") -> None:
+        """Report unknown keys, and (with *help*) *required* ones that are missing and have no typo in their place."""
         meant = set()
         for key, entry in self.node.entries.items():
             if key in self.allowed:
                 continue
-            if key in self.later:
-                self.report.add(entry.spot, "190", later.not_yet(f'"{key}"'))
-                continue
-            guess = did_you_mean(key, [*self.allowed, *self.later])
+            guess = did_you_mean(key, self.allowed)
             meant.add(guess)
             hint = f' Did you mean "{guess}"?' if guess else ""
             message = f'Unknown key "{key}" in {self.place}.{hint}'
@@ -91,7 +86,7 @@ class Fields:
         missing = [f'"{key}"' for key in required if key not in self.node.entries and key not in meant]
         if missing:
             are = "are" if len(missing) > 1 else "is"
-            self.report.add(self.node.spot, "102", f"{', '.join(missing)} {are} missing in {self.place}.")
+            self.report.add(self.node.spot, "102", f"{', '.join(missing)} {are} missing in {self.place}.", help)
 
     def get(self, key: str) -> Node | None:
         return self.node.get(key)

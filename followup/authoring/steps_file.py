@@ -1,58 +1,93 @@
-"""The steps of a workflow file: ids, options, branches."""
+"""The steps of a workflow file: ids, options, branches and splits."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
+from math import isfinite
 from typing import TypeVar
 
-from followup.authoring import later
 from followup.authoring.diagnostics import Report, Spot, did_you_mean, listed
 from followup.authoring.durations import Unclear, read_duration, read_time
+from followup.authoring.event_names import read_event
 from followup.authoring.expressions import read_condition
-from followup.authoring.names import UNKNOWN, child, unknown_message
+from followup.authoring.names import UNKNOWN, NameType, child, in_conditions, unknown_message
+from followup.authoring.remembered import field_of, read_fields
 from followup.authoring.shapes import Fields, as_mapping, as_sequence, as_text, parse
+from followup.authoring.source import Entry, Node, Scalar, Sequence
 from followup.authoring.source import Mapping as YamlMapping
-from followup.authoring.source import Node, Scalar, Sequence
+from followup.authoring.texts import read_text
 from followup.core.facts import NAMES
 from followup.core.schedule import Duration
-from followup.core.workflow import Ask, Branch, Case, Condition, Send, Step, Stop, Wait
+from followup.core.workflow import (
+    Ask,
+    Branch,
+    Case,
+    Condition,
+    Handoff,
+    Remember,
+    Send,
+    Split,
+    Start,
+    Step,
+    Stop,
+    Text,
+    Variant,
+    Wait,
+    WaitFor,
+)
 
 COMMON = ("id", "when")
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "ask": ("timeout", "remind_after", "remind_with", "from", "reply_in_thread"),
     "send": ("from", "ignore_send_window"),
     "wait": (),
+    "wait_for": ("where", "timeout"),
     "branch": (),
+    "split": ("variants",),
+    "handoff": ("note", "urgent"),
+    "remember": (),
+    "start": (),
     "stop": (),
 }
-DEEPEST = 8  # branches within branches
+REQUIRED: Mapping[str, tuple[str, ...]] = {"ask": ("timeout",), "wait_for": ("timeout",), "split": ("variants",)}
+NAMED_BY_VALUE = ("ask", "send", "split")  # the steps whose id is made of what they name
+DEEPEST = 8  # branches and splits within each other
+FEWEST_VARIANTS, MOST_VARIANTS, MOST_WEIGHT = 2, 10, 1_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_ID_HELP = 'use letters, digits, "-" and "_", at most 60'
 _FIELD = re.compile(r"[a-z_]+(\.[a-z0-9_]+)+")
+_ENDINGS = {"letter": ".md", "workflow": ".yaml"}
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A letter or a person that a workflow names; ``asks`` the letters that are sent as a question."""
+    """A letter, person or workflow that a workflow names; ``asks`` the letters that are sent as a question."""
 
     name: str
     spot: Spot
-    kind: str  # "letter" or "person"
+    kind: str  # "letter", "person" or "workflow"
     asks: bool = False
     reminds_of: str | None = None  # the letter of the ask, for the letter of its reminder
 
 
 @dataclass(slots=True)
 class StepsReader:
-    """Reads the steps of one file; ``ids`` are decided before anything else, since conditions may name them."""
+    """
+    Reads the steps of one file; ``ids`` are decided before anything else, since conditions may name them.
+
+    ``remembered`` are the fields of a customer that some workflow remembers; None for any.
+    """
 
     report: Report
+    remembered: Collection[str] | None = None
     references: list[Reference] = field(default_factory=list)
     ids: dict[int, str] = field(default_factory=dict)  # by identity of the step's mapping
     asks: list[str] = field(default_factory=list)
+    splits: dict[str, Spot] = field(default_factory=dict)
 
     def read(self, node: Node | None) -> tuple[Step, ...]:
         """Return every step that can be read; *node* is the list under ``steps``."""
@@ -73,7 +108,17 @@ class StepsReader:
         if as_text(node, self.report, what) is None:
             return None
         assert isinstance(node, Scalar)
-        return read_condition(node, self.report, asks=self.asks, event=event)
+        return read_condition(node, self.report, self._known(event=event))
+
+    def _known(self, *, event: bool = False) -> Mapping[str, NameType]:
+        return in_conditions(self.asks, event=event, remembered=self.remembered)
+
+    def _text(self, node: Node | None, what: str) -> Text | None:
+        """Return the text with names in *node*, or report why there is none."""
+        if as_text(node, self.report, what, numbers=True) is None:
+            return None
+        assert isinstance(node, Scalar)
+        return read_text(node, self.report, self._known())
 
     def _name_steps(self, steps: list[YamlMapping]) -> None:
         """Give every step its id: the one written, else one made of its kind and letter, else a number."""
@@ -101,14 +146,13 @@ class StepsReader:
             return None
         name = as_text(entry.value, self.report, '"id"', numbers=True)
         if name is not None and not _ID.fullmatch(name):
-            help = 'use letters, digits, "-" and "_", at most 60'
-            self.report.add(entry.value.spot, "114", f'"{name}" cannot be a step id.', help)
+            self.report.add(entry.value.spot, "114", f'"{name}" cannot be a step id.', _ID_HELP)
             return None
         return name
 
     def _steps(self, sequence: Sequence, depth: int) -> tuple[Step, ...]:
         if depth > DEEPEST:
-            self.report.add(sequence.spot, "103", f"Branches are nested more than {DEEPEST} deep.")
+            self.report.add(sequence.spot, "103", f"Branches and splits are nested more than {DEEPEST} deep.")
             return ()
         read = (self._step(item, depth) for item in sequence.items)
         return tuple(step for step in read if step is not None)
@@ -124,18 +168,29 @@ class StepsReader:
         kind = kinds[0]
         article = "an" if kind == "ask" else "a"
         fields = Fields(mapping, self.report, f"{article} {kind} step", (*COMMON, kind, *OPTIONS[kind]))
-        fields.check(*(["timeout"] if kind == "ask" else []))
+        fields.check(*REQUIRED.get(kind, ()))
         when = self.condition(fields.get("when"), '"when"')
         step_id = self.ids[id(mapping)]
         match kind:
             case "wait":
                 return self._wait(fields, step_id, when)
+            case "wait_for":
+                return self._wait_for(fields, step_id, when)
             case "ask":
                 return self._ask(fields, step_id, when)
             case "send":
                 return self._send(fields, step_id, when)
             case "branch":
                 return self._branch(fields, step_id, when, depth)
+            case "split":
+                return self._split(fields, step_id, when, depth)
+            case "handoff":
+                return self._handoff(fields, step_id, when)
+            case "remember":
+                return self._remember(fields, step_id, when)
+            case "start":
+                workflow = self._refer(fields, "start", "workflow")
+                return Start(id=step_id, when=when, workflow=workflow) if workflow else None
         outcome = fields.text("stop", numbers=True)
         return Stop(id=step_id, when=when, outcome=outcome) if outcome else None
 
@@ -145,15 +200,10 @@ class StepsReader:
             help = 'start the second one as a step of its own, with "- "'
             self.report.add(spot, "103", f'A step does one thing, this one has "{kinds[0]}" and "{kinds[1]}".', help)
             return
-        verbs = later.KEYS["a step"]
-        for key, entry in mapping.entries.items():
-            if key in verbs:
-                self.report.add(entry.spot, "190", later.not_yet(f'"{key}"'))
-                return
         for key, entry in mapping.entries.items():
             if key in COMMON:
                 continue
-            guess = did_you_mean(key, [*OPTIONS, *verbs])
+            guess = did_you_mean(key, OPTIONS)
             hint = f' Did you mean "{guess}"?' if guess else ""
             self.report.add(entry.spot, "101", f'Unknown step "{key}".{hint}', f"steps: {listed(OPTIONS)}")
             return
@@ -167,7 +217,7 @@ class StepsReader:
     ) -> str | None:
         name, node = fields.text(key, numbers=True), fields.get(key)
         if name is not None and node is not None:
-            name = name.removesuffix(".md") if kind == "letter" else name
+            name = name.removesuffix(_ENDINGS.get(kind, ""))
             self.references.append(Reference(name, node.spot, kind, asks, reminds_of))
         return name
 
@@ -192,6 +242,14 @@ class StepsReader:
             self.report.add(spot.spot, "103", '"for" and a date field cannot be combined.', "use one of them")
         self._check_date_field(until, spot.spot)
         return Wait(id=step_id, when=when, until_field=until)
+
+    def _wait_for(self, fields: Fields, step_id: str, when: Condition | None) -> Step | None:
+        event = read_event(fields, "wait_for")
+        where = self.condition(fields.get("where"), '"where"', event=True)
+        timeout = fields.parsed("timeout", read_duration)
+        if event is None or timeout is None:
+            return None
+        return WaitFor(id=step_id, when=when, event=event, where=where, timeout=timeout)
 
     def _check_date_field(self, dotted: str, spot: Spot) -> None:
         kind: object = NAMES
@@ -269,6 +327,77 @@ class StepsReader:
         steps = self._do(fields, "do", depth)  # what is wrong in there shows even if the condition is wrong
         return Case(condition, steps) if condition else None
 
+    def _split(self, fields: Fields, step_id: str, when: Condition | None, depth: int) -> Step | None:
+        name = self._split_name(fields)
+        mapping = fields.mapping("variants")
+        if mapping is None:
+            return None
+        if not FEWEST_VARIANTS <= len(mapping.entries) <= MOST_VARIANTS:
+            message = f"A split has {FEWEST_VARIANTS} to {MOST_VARIANTS} variants, this one {len(mapping.entries)}."
+            self.report.add(mapping.spot, "112", message)
+            return None
+        written = mapping.entries.values()
+        weighed = any(isinstance(entry.value, YamlMapping) and entry.value.get("weight") for entry in written)
+        read = [self._variant(entry, depth, weighed=weighed) for entry in written]
+        variants = tuple(variant for variant in read if variant)
+        return Split(id=step_id, when=when, name=name, variants=variants) if name else None
+
+    def _split_name(self, fields: Fields) -> str | None:
+        name, node = fields.text("split", numbers=True), fields.get("split")
+        if name is None or node is None:
+            return None
+        if not _ID.fullmatch(name):
+            self.report.add(node.spot, "114", f'"{name[:80]}" cannot be the name of a split.', _ID_HELP)
+            return None
+        if name in self.splits:
+            help = f"first on line {self.splits[name].line}; by its name a split draws its lots"
+            self.report.add(node.spot, "110", f'Two splits have the name "{name}".', help)
+        self.splits.setdefault(name, node.spot)
+        return name
+
+    def _variant(self, entry: Entry, depth: int, *, weighed: bool) -> Variant | None:
+        if not _ID.fullmatch(entry.key):
+            self.report.add(entry.spot, "114", f'"{entry.key[:80]}" cannot be the name of a variant.', _ID_HELP)
+        mapping = as_mapping(entry.value, self.report, "A variant")
+        if mapping is None:
+            return None
+        fields = Fields(mapping, self.report, "a variant", ("weight", "do"))
+        if weighed and "weight" not in mapping.entries:
+            fields.check("weight", "do", help="give each variant a weight, or none: then all are equal")
+        else:
+            fields.check("do", help='to let nothing happen, write "do: []"')
+        weight = fields.integer("weight", 1, MOST_WEIGHT)
+        sequence = fields.sequence("do")  # may be empty: nothing happens, to compare with
+        steps = self._steps(sequence, depth + 1) if sequence else ()
+        return Variant(entry.key, weight or 1, steps)
+
+    def _handoff(self, fields: Fields, step_id: str, when: Condition | None) -> Step | None:
+        person = self._refer(fields, "handoff", "person")
+        note = self._text(fields.get("note"), '"note"')
+        urgent = fields.flag("urgent") or False
+        return Handoff(id=step_id, when=when, person=person, note=note, urgent=urgent) if person else None
+
+    def _remember(self, fields: Fields, step_id: str, when: Condition | None) -> Step | None:
+        mapping = fields.mapping("remember")
+        if mapping is None:
+            return None
+        if not mapping.entries:
+            help = 'write for example customer.use_case: "{{ reply.text }}"'
+            self.report.add(mapping.spot, "112", '"remember" is empty.', help)
+        read = {name: self._value(name, node) for name, node in read_fields(mapping, self.report)}
+        values = {name: value for name, value in read.items() if value is not None}
+        return Remember(id=step_id, when=when, values=values)
+
+    def _value(self, name: str, node: Node) -> Text | str | int | float | bool | None:
+        """Return what is remembered under *name*: a text with names, or the value itself."""
+        if isinstance(node, Scalar) and isinstance(node.value, bool | int | float):
+            if isfinite(node.value):
+                return node.value
+            self.report.add(node.spot, "105", f'The number for "{name}" is too large.')
+            return None
+        text = self._text(node, f'"{name}"')
+        return text.source if text and "{" not in text.source else text
+
     def _do(self, fields: Fields, key: str, depth: int) -> tuple[Step, ...]:
         sequence = fields.sequence(key)
         if sequence is None:
@@ -291,25 +420,42 @@ def _kind(step: YamlMapping) -> str | None:
     return next((key for key in step.entries if key in OPTIONS), None)
 
 
+def remembered_in(node: Node | None) -> set[str]:
+    """Return the fields of a customer that a workflow file remembers, whatever else may be wrong with it."""
+    steps = node.get("steps") if isinstance(node, YamlMapping) else None
+    written = [step.get("remember") for step in _walk(steps)] if isinstance(steps, Sequence) else []
+    keys = (key for mapping in written if isinstance(mapping, YamlMapping) for key in mapping.entries)
+    return {field for field in map(field_of, keys) if field is not None}
+
+
 def _walk(sequence: Sequence, depth: int = 0) -> Iterator[YamlMapping]:
     """Yield every step in file order, whatever else may be wrong with the file."""
     for item in sequence.items:
         if not isinstance(item, YamlMapping):
             continue
         yield item
-        cases = item.get("branch")
-        if not isinstance(cases, Sequence) or depth > DEEPEST:
+        if depth > DEEPEST:
             continue
-        for case in cases.items:
-            inner = (case.get("do") or case.get("otherwise")) if isinstance(case, YamlMapping) else None
-            if isinstance(inner, Sequence):
-                yield from _walk(inner, depth + 1)
+        for inner in _inside(item):
+            yield from _walk(inner, depth + 1)
+
+
+def _inside(step: YamlMapping) -> Iterator[Sequence]:
+    """Yield the lists of steps in a branch or a split."""
+    cases, variants = step.get("branch"), step.get("variants")
+    ways = cases.items if isinstance(cases, Sequence) else []
+    if isinstance(variants, YamlMapping):
+        ways = [*ways, *(entry.value for entry in variants.entries.values())]
+    for way in ways:
+        inner = (way.get("do") or way.get("otherwise")) if isinstance(way, YamlMapping) else None
+        if isinstance(inner, Sequence):
+            yield inner
 
 
 def _derived(step: YamlMapping, kind: str, taken: set[str], counted: Counter[str]) -> str:
-    """Return a readable id that no step has: the letter's name, or the kind with a number."""
-    letter = step.get(kind) if kind in {"ask", "send"} else None
-    name = letter.raw.strip().removesuffix(".md") if isinstance(letter, Scalar) else ""
+    """Return a readable id that no step has: the name of the letter or split, or the kind with a number."""
+    named = step.get(kind) if kind in NAMED_BY_VALUE else None
+    name = named.raw.strip().removesuffix(".md") if isinstance(named, Scalar) else ""
     base = name if _ID.fullmatch(name) else kind
     counted[base] += 1
     candidate = base if base == name and counted[base] == 1 else f"{base}-{counted[base]}"

@@ -1,20 +1,21 @@
 """A workflow file: text in, a ``core.workflow.Workflow`` and diagnostics out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from followup.authoring import later
 from followup.authoring.diagnostics import Report, Spot, did_you_mean, listed
-from followup.authoring.durations import Unclear, read_cap, read_hours, read_timedelta
+from followup.authoring.durations import Unclear, read_cap, read_hours, read_share, read_timedelta
+from followup.authoring.event_names import read_event, read_trigger
 from followup.authoring.shapes import Fields, as_mapping, as_text, kind_of
 from followup.authoring.source import Mapping, Node, Scalar, Sequence, read_yaml
 from followup.authoring.steps_file import Reference, StepsReader
 from followup.calendars import zone
-from followup.core.events import ORDER_EVENTS, EventKind
+from followup.core.events import EventKind
 from followup.core.schedule import SendWindow
-from followup.core.workflow import Cap, Condition, Exit, Per, ReEntry, Trigger, Workflow, WorkflowStatus
+from followup.core.workflow import Cap, Condition, Exit, Goal, Per, ReEntry, Trigger, Workflow, WorkflowStatus
 
 KEYS = (
     "workflow",
@@ -28,6 +29,8 @@ KEYS = (
     "exit_on",
     "send_window",
     "limits",
+    "holdout",
+    "goal",
     "first",
     "max_late",
     "max_postpone",
@@ -35,26 +38,27 @@ KEYS = (
 )
 MOST_FIRST, MOST_PER_DAY = 1_000, 1_000_000
 REQUIRED = ("workflow", "title", "status", "owner", "sender", "trigger", "steps")
-TRIGGERS = ("order.placed", "order.paid", "order.fulfilled", "order.delivered", "manual")
-EVENTS = tuple(sorted(kind.value for kind in set(EventKind) - {EventKind.MESSAGE_SENT_AGAIN}))  # that one is ours
+STATUSES = (WorkflowStatus.DRAFT, WorkflowStatus.LIVE, WorkflowStatus.PAUSED)  # to archive one is an operator's
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-assert {trigger for trigger in TRIGGERS if trigger != "manual"} <= {kind.value for kind in ORDER_EVENTS}
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """What a file says: the workflow, when all of it could be read, and the letters and people it names."""
+    """What a file says: the workflow, when all of it could be read, and the letters, people, workflows it names."""
 
     workflow: Workflow | None
     references: tuple[Reference, ...] = ()
 
 
-def read_workflow(name: str, text: str, report: Report) -> WorkflowFile:
+def read_workflow(name: str, text: str, report: Report, *, remembered: Collection[str] | None = None) -> WorkflowFile:
     """
     Read the workflow called *name* (its file name without ``.yaml``).
 
     Everything wrong goes into *report*; the workflow is None then.
+
+    Args:
+        remembered: the fields of a customer that some workflow remembers, for conditions; None for any.
     """
     node = read_yaml(text, report)
     if report.diagnostics:
@@ -66,16 +70,16 @@ def read_workflow(name: str, text: str, report: Report) -> WorkflowFile:
             spot, "103", f"A workflow file must be keys with values, not {what}.", f"it needs {listed(REQUIRED)}"
         )
         return WorkflowFile(None)
-    return _Reader(name, node, report).read()
+    return _Reader(name, node, report, remembered).read()
 
 
 class _Reader:
     """The state of reading one file."""
 
-    def __init__(self, name: str, node: Mapping, report: Report) -> None:
+    def __init__(self, name: str, node: Mapping, report: Report, remembered: Collection[str] | None) -> None:
         self.name, self.report = name, report
-        self.fields = Fields(node, report, "a workflow", KEYS, later.KEYS["a workflow"])
-        self.steps = StepsReader(report)
+        self.fields = Fields(node, report, "a workflow", KEYS)
+        self.steps = StepsReader(report, remembered)
 
     def read(self) -> WorkflowFile:
         self.fields.check(*REQUIRED)
@@ -87,11 +91,14 @@ class _Reader:
         limits, first = self._limits(), self._first()
         rest = {
             "exit_on": self._exits(),
+            "holdout": self.fields.parsed("holdout", read_share) or Workflow.holdout,
+            "goal": self._goal(),
             "send_window": self._window(),
             "max_late": self._span("max_late", Workflow.max_late),
             "max_postpone": self._span("max_postpone", Workflow.max_postpone),
         }
         learn = self.fields.text("learn")
+        self._check_starts()
         references = tuple(self.steps.references)
         if self.report.diagnostics:
             return WorkflowFile(None, references)
@@ -124,7 +131,7 @@ class _Reader:
             self.report.add(node.spot, "111", message, f'write "{self.name}" here, or rename the file')
 
     def _status(self) -> WorkflowStatus | None:
-        word = self.fields.choice("status", [status.value for status in WorkflowStatus])
+        word = self.fields.choice("status", STATUSES)
         return WorkflowStatus(word) if word else None
 
     def _person(self, key: str) -> str | None:
@@ -133,31 +140,43 @@ class _Reader:
             self.steps.references.append(Reference(name, node.spot, "person"))
         return name
 
+    def _check_starts(self) -> None:
+        for reference in self.steps.references:
+            if (reference.kind, reference.name) == ("workflow", self.name):
+                help = 'to let customers in again is up to "re_entry" and the trigger'
+                self.report.add(reference.spot, "105", "A workflow cannot start itself.", help)
+
     def _trigger(self) -> Trigger | None:
         mapping = self.fields.mapping("trigger")
         if mapping is None:
             return None
-        fields = Fields(mapping, self.report, "a trigger", ("event", "per"))
-        fields.check("event")
-        per = fields.choice("per", [per.value for per in Per])
-        if per == Per.CUSTOMER:
-            self.report.add(mapping.entries["per"].value.spot, "190", later.not_yet('"per: customer"'))
-        event = self._event(fields, TRIGGERS, later.TRIGGERS)
-        return Trigger(event) if event else None
-
-    def _event(self, fields: Fields, known: tuple[str, ...], later_ones: tuple[str, ...]) -> str | None:
-        event, node = fields.text("event"), fields.get("event")
-        if event is None or node is None or event in known:
-            return event
-        if event in later_ones:
-            self.report.add(node.spot, "190", later.not_yet(f'"{event}" in {fields.place}'))
-        elif guess := did_you_mean(event, [*known, *later_ones]):
-            help = f"known here: {listed(known)}"
-            self.report.add(node.spot, "101", f'Unknown event "{event}". Did you mean "{guess}"?', help)
+        fields = Fields(mapping, self.report, "a trigger", ("event", "per", "after"))
+        event = read_trigger(fields)
+        quiet = event == EventKind.CUSTOMER_QUIET
+        if quiet:
+            fields.check("event", "after", help='say how long nothing is heard of them, as in "after: 90 days"')
         else:
-            help = f"known here: {listed(known)}"
-            self.report.add(node.spot, "190", later.not_yet(f'The event "{event}" in {fields.place}'), help)
-        return None
+            fields.check("event")
+        after = fields.parsed("after", read_timedelta)
+        per = fields.choice("per", [per.value for per in Per])
+        if event is None:
+            return None
+        if quiet and per == Per.ORDER:
+            message = f'"{event}" is about a customer, not about an order.'
+            self.report.add(mapping.entries["per"].value.spot, "105", message, "leave it out, or write customer")
+        if not quiet and "after" in mapping.entries:
+            help = 'it says how long a customer is quiet; to write later, begin the steps with "- wait: …"'
+            self.report.add(mapping.entries["after"].spot, "105", '"after" belongs to "customer.quiet" only.', help)
+        return Trigger(event, Per.CUSTOMER if quiet else Per(per or Per.ORDER), after)
+
+    def _goal(self) -> Goal | None:
+        mapping = self.fields.mapping("goal")
+        if mapping is None:
+            return None
+        fields = Fields(mapping, self.report, '"goal"', ("event", "within"))
+        fields.check("event", "within")
+        event, within = read_event(fields), fields.parsed("within", read_timedelta)
+        return Goal(event, within) if event and within else None
 
     def _entry(self) -> tuple[tuple[Condition, ...], ReEntry]:
         mapping = self.fields.mapping("entry")
@@ -180,7 +199,7 @@ class _Reader:
             return None
         fields = Fields(mapping, self.report, '"exit_on"', ("event", "where", "as"))
         fields.check("event")
-        event = self._event(fields, EVENTS, tuple(t for t in later.TRIGGERS if t not in EVENTS))
+        event = read_event(fields)
         where = self.steps.condition(fields.get("where"), '"where"', event=True)
         label = fields.text("as", numbers=True)
         return Exit(event, where, label) if event else None

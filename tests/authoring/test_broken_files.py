@@ -7,13 +7,16 @@ import pytest
 from followup.authoring.bundle import BundleError, load
 from tests.authoring.project import FILES
 
-CASES = sorted(path for path in (Path(__file__).parent / "broken").iterdir() if path.suffix in {".yaml", ".md"})
+CASES = sorted(path for path in (Path(__file__).parent / "broken").rglob("*") if path.suffix in {".yaml", ".md"})
 
 
 def diagnostics_of(case: Path) -> str:
-    folder = "workflows" if case.suffix == ".yaml" else "templates"
+    if case.parent.name == "people":
+        path = "workflows/people.yaml"
+    else:
+        path = f"{'workflows' if case.suffix == '.yaml' else 'templates'}/{case.name}"
     with pytest.raises(BundleError) as raised:
-        load({**FILES, f"{folder}/{case.name}": case.read_text("utf-8")})
+        load({**FILES, path: case.read_text("utf-8")})
     return str(raised.value)
 
 

@@ -1,5 +1,6 @@
 """The whole folder: loading, finding letters, and what only shows across files."""
 
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -7,7 +8,7 @@ import pytest
 
 from followup.authoring.bundle import BundleError, load, read_folder
 from followup.core.message import Purpose
-from followup.core.people import Person, Shop
+from followup.core.people import Away, Person, Shop
 from followup.errors import ConfigurationError, NotFound
 from tests.authoring.project import FILES, GOOD_LETTER, HEAD, project, workflow
 
@@ -155,12 +156,61 @@ def test_the_strict_choice_counts_unknown_consent_as_none() -> None:
     assert load({**FILES, "workflows/shop.yaml": shop}).shop.strict_consent
 
 
-def test_what_a_person_may_have_besides_is_accepted() -> None:
+def test_a_person_may_have_a_backlog_a_zone_and_times_away() -> None:
     people = FILES["workflows/people.yaml"] + (
         "  hours: 09:00-17:00\n  timezone: Europe/Berlin\n  backlog: 15\n"
         "  away: {from: 2026-12-20, until: 2027-01-04, cover: mara}\n"
     )
-    assert set(load({**FILES, "workflows/people.yaml": people}).people) == {"mara", "jonas"}
+    found = load({**FILES, "workflows/people.yaml": people}).people
+    holiday = Away(date(2026, 12, 20), date(2027, 1, 4), "mara")
+    assert (found["mara"].backlog, found["mara"].zone, found["mara"].away) == (None, None, ())
+    assert (found["jonas"].backlog, found["jonas"].zone) == (15, ZoneInfo("Europe/Berlin"))
+    assert found["jonas"].away == (holiday,)
+    several = people.replace(
+        "away: {from: 2026-12-20, until: 2027-01-04, cover: mara}",
+        "backlog: 0\n  away:\n  - {from: 2026-12-20, until: 2027-01-04, cover: mara}\n"
+        "  - {from: 2026-08-01, until: 2026-08-01, cover: mara}",
+    ).replace("  backlog: 15\n", "")
+    jonas = load({**FILES, "workflows/people.yaml": several}).people["jonas"]
+    assert (jonas.backlog, jonas.away) == (0, (holiday, Away(date(2026, 8, 1), date(2026, 8, 1), "mara")))
+
+
+REMEMBERS = workflow(
+    '  - split: s\n    variants:\n      a: {do: []}\n      b:\n        do: [{remember: {customer.use_case: "x"}}]\n'
+)
+READS = workflow("  - branch:\n      - when: customer.use_case\n        do: [{stop: x}]\n", name="b")
+LETTER = HEAD + "{{ customer.use_case | default('x') }}"
+
+
+def test_every_file_may_read_what_some_workflow_remembers_of_a_customer() -> None:
+    readers = {**FILES, "workflows/b.yaml": READS, "templates/c.md": LETTER}
+    assert problems(readers) == [
+        'templates/c.md:7:13 J001 Unknown name "customer.use_case".',
+        'workflows/b.yaml:10:24 W207 Unknown name "customer.use_case".',
+    ]
+    assert set(load({**readers, "workflows/check-in.yaml": REMEMBERS}).workflows) == {"b", "check-in"}
+
+
+def test_what_a_workflow_remembers_counts_however_wrong_its_file_is() -> None:
+    readers = {**FILES, "workflows/b.yaml": READS, "templates/c.md": LETTER}
+    half = REMEMBERS.replace("title: Check in", "tilte: Check in")
+    assert [line.split(" ")[0] for line in problems({**readers, "workflows/check-in.yaml": half})] == [
+        "workflows/check-in.yaml:2:1"
+    ]
+    no_yaml = REMEMBERS.replace("title: Check in", "title: 'Check in")
+    assert [line.split(" ")[0] for line in problems({**readers, "workflows/check-in.yaml": no_yaml})] == [
+        "workflows/check-in.yaml:2:8"
+    ]
+
+
+def test_a_workflow_may_start_one_whose_file_is_broken_for_now() -> None:
+    files = {**FILES, "workflows/a.yaml": workflow("  - start: b\n", name="a"), "workflows/b.yaml": "steps: []\n"}
+    assert {line.split(":")[0] for line in problems(files)} == {"workflows/b.yaml"}
+
+
+def test_a_letter_may_say_that_nothing_happened_in_time() -> None:
+    letter = project(tried=HEAD + "{% if timed_out %}Still nothing.{% endif %}").letter("tried")
+    assert letter.key == "tried"
 
 
 def written(folder: Path, files: dict[str, str | bytes]) -> Path:

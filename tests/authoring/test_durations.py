@@ -1,13 +1,22 @@
-"""Lengths of time, hours of the day and caps as marketers write them."""
+"""Lengths of time, hours of the day, dates, caps and shares as marketers write them."""
 
 import contextlib
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from followup.authoring.durations import Unclear, read_cap, read_duration, read_hours, read_time, read_timedelta
+from followup.authoring.durations import (
+    Unclear,
+    read_cap,
+    read_day,
+    read_duration,
+    read_hours,
+    read_share,
+    read_time,
+    read_timedelta,
+)
 from followup.core.schedule import Duration
 
 
@@ -92,8 +101,29 @@ def test_other_caps_are_unclear(text: str) -> None:
         read_cap(text)
 
 
+def test_a_day_is_a_date_of_the_calendar() -> None:
+    assert read_day(" 2028-02-29 ") == date(2028, 2, 29)
+
+
+@pytest.mark.parametrize("text", ["2027-02-29", "20261220", "2026-W01-1", "0000-01-01", "20.12.2026", "tomorrow", ""])
+def test_other_days_are_unclear(text: str) -> None:
+    with pytest.raises(Unclear):
+        read_day(text)
+
+
+@pytest.mark.parametrize(("text", "meant"), [("10%", 0.1), ("0.1 %", 0.001), ("50%", 0.5), ("12.5%", 0.125)])
+def test_a_share_is_a_percentage(text: str, meant: float) -> None:
+    assert read_share(text) == meant
+
+
+@pytest.mark.parametrize("text", ["10", "0.1", "0%", "0.09%", "50.1%", "-5%", "1e1%", "10 percent", "%", "٣%", ""])
+def test_other_shares_are_unclear(text: str) -> None:
+    with pytest.raises(Unclear):
+        read_share(text)
+
+
 @given(st.text())
 def test_no_text_does_worse_than_being_unclear(text: str) -> None:
-    for read in (read_duration, read_timedelta, read_time, read_hours, read_cap):
+    for read in (read_duration, read_timedelta, read_time, read_hours, read_cap, read_day, read_share):
         with contextlib.suppress(Unclear):
             read(text)

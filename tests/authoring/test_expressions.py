@@ -73,6 +73,8 @@ def holds(source: str) -> bool:
         "today == order.delivered_at",
         '("a" if replied else "b") == "a"',
         "event.kind is none",
+        "not timed_out",
+        'event.reason is none or event.anything == "x"',
     ],
 )
 def test_these_hold(source: str) -> None:
@@ -124,7 +126,7 @@ def test_two_readings_of_the_same_condition_are_equal() -> None:
         ("nobody", "W207", 0, 'Unknown name "nobody"'),
         ("_zone", "W207", 0, "Unknown name"),
         ('reply.sentiment == "negative"', "W190", 6, "not supported by this version"),
-        ("timed_out", "W190", 0, "not supported by this version"),
+        ("timed_ot", "W207", 0, 'Did you mean "timed_out"?'),
         ('asks.arrived_ok.reply.intent == "x"', "W190", 22, '"asks.arrived-ok.reply.intent"'),
         ('answer = "x"', "W106", 7, 'write "=="'),
         ("answer ==", "W106", 8, "missing, or too much"),
@@ -169,6 +171,15 @@ def test_a_long_chain_is_not_deep() -> None:
 def test_event_is_known_only_where_an_event_is_looked_at() -> None:
     with pytest.raises(Fault, match="event"):
         compile_condition('event.kind == "x"', in_conditions([]))
+
+
+def test_what_workflows_remember_of_a_customer_is_known_beside_what_the_shop_reports() -> None:
+    known = in_conditions([], remembered={"use_case"})
+    assert compile_condition('customer.use_case == "camping"', known)({"customer": {"use_case": "Camping"}})
+    assert not compile_condition("customer.use_case", known)({"customer": {}})
+    with pytest.raises(Fault, match=r'Did you mean "customer\.use_case"'):
+        compile_condition("customer.use_cse", known)
+    assert compile_condition("customer.whatever is none", in_conditions([], remembered=None))(NAMES)
 
 
 VALUES = st.one_of(
