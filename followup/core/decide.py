@@ -177,6 +177,7 @@ class _Walk:
                 self._remember(step)
             case Start():
                 self.effects.append(StartWorkflow(step.id, step.workflow, since))
+                self.notes.append(Note(step.id, "started", step.workflow))
             case Stop():
                 return _End(Action.COMPLETE, step.outcome, since)
             case _:
@@ -296,9 +297,11 @@ class _Walk:
             return _Sleep(Phase.SENDING, None) if gives_up is None else self._listen(step, sent, gives_up)
         if (step.id, 1) in self.facts.sent:
             self.effects.append(CancelMessages(step.id, 1))
-        ended_at = result.response.at if result.response else gives_up
-        assert ended_at is not None
-        return _Go(onward, ended_at)
+        if result.response is not None:
+            return _Go(onward, result.response.at)
+        assert gives_up is not None
+        self.notes.append(Note(step.id, "timed out", "no answer", {"until": gives_up}))
+        return _Go(onward, gives_up)
 
     def _not_asked(self, step: Ask, reason: str, at: datetime, onward: str | None) -> _Move:
         if any(_reads_not_asked(later, step.id) for later in self._until_next_ask(onward)):

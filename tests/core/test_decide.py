@@ -189,6 +189,7 @@ def test_a_timeout_is_an_outcome():
     decision = story.decide(on(5))
     assert (decision.ended, decision.outcome) == (Action.COMPLETE, "silent")
     assert decision.position.since == on(5)
+    assert reasons(decision)[0] == ("q", "timed out", "no answer")
 
 
 def test_a_timeout_in_business_days_follows_the_calendar():
