@@ -1,8 +1,11 @@
-"""What was decided about letters, as the record keeps it."""
+"""What was decided about letters, as the record keeps it: also when one is withdrawn, or released."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
+from sqlalchemy import Connection
+
+from followup.store import decisions, messages
 from followup.store.decisions import Decided
 from followup.store.messages import StoredMessage
 
@@ -12,7 +15,7 @@ def decided_about(
     *,
     at: datetime,
     verdict: str,
-    gate: str,
+    gate: str | None = None,
     reason: str,
     values: Mapping[str, object] | None = None,
     until: datetime | None = None,
@@ -33,3 +36,11 @@ def decided_about(
         values=values or {},
         until=until,
     )
+
+
+def withdraw(
+    conn: Connection, enrollment_id: int, step: str | None, round_: int | None, *, reason: str, now: datetime
+) -> None:
+    """Withdraw what has not left yet: of one step and round, or (None) of the whole enrollment."""
+    withdrawn = messages.cancel(conn, enrollment_id, step, round_, reason=reason)
+    decisions.add(conn, [decided_about(one, at=now, verdict="cancelled", reason=reason) for one in withdrawn])

@@ -258,13 +258,16 @@ def _in_state(state: MessageState) -> Select[Any]:
     )
 
 
-def cancel(conn: Connection, enrollment_id: int, step: str | None, round_: int | None, *, reason: str) -> None:
-    """Withdraw what has not left yet: of one step and round, or of the whole enrollment."""
+def cancel(
+    conn: Connection, enrollment_id: int, step: str | None, round_: int | None, *, reason: str
+) -> list[StoredMessage]:
+    """Withdraw what has not left yet: of one step and round, or of the whole enrollment; return it, by id."""
     wanted = [messages.c.enrollment_id == enrollment_id, messages.c.state.in_([s.value for s in CANCELLABLE])]
     if step is not None:
         wanted += [messages.c.step == step, messages.c.round == round_]
     values = {"state": MessageState.CANCELLED.value, "leased_until": None, "reason": reason}
-    conn.execute(update(messages).where(*wanted).values(values))
+    withdrawn = conn.execute(update(messages).where(*wanted).values(values).returning(messages))
+    return sorted((_stored(row) for row in withdrawn), key=lambda one: one.id)
 
 
 def held(

@@ -330,7 +330,8 @@ def test_withdrawing_takes_one_step_and_round_or_all_that_has_not_left(engine: E
         assert [state(conn, key) for key in (ask, reminder, next_, elsewhere)] == ["due", "cancelled", "due", "due"]
         assert column(conn, "messages", "reason", reminder) == "answered"
         assert column(conn, "messages", "leased_until", reminder) is None
-        messages.cancel(conn, entry, None, None, reason="over")
+        withdrawn = messages.cancel(conn, entry, None, None, reason="over")
+        assert [(one.id, one.reason) for one in withdrawn] == [(ask, "over"), (next_, "over")]
         assert [state(conn, key) for key in (ask, next_, elsewhere)] == ["cancelled", "cancelled", "due"]
         assert column(conn, "messages", "reason", reminder) == "answered"
 
