@@ -15,6 +15,8 @@ from followup.services.library import Library, version_of
 from followup.store import audit, bundles, messages, senders, workflow_limits
 from followup.store.engine import writing
 
+RESUMED = "the workflow is live again"
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -55,7 +57,8 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int 
         asked = _ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
         bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         timers.reset(conn, bundle, now=now)
-        released = release(conn, messages.held(conn, workflows=resumed), library=library, now=now) if resumed else 0
+        held = messages.held(conn, workflows=resumed) if resumed else []
+        released = release(conn, held, because=RESUMED, library=library, now=now)
         audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)
     return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked)
 
@@ -91,7 +94,7 @@ def release_resumed(engine: Engine, *, library: Library, clock: Clock) -> int:
         live = _live(bundle) if bundle else set()
         reasons = [not_live(status) for status in WorkflowStatus if status is not WorkflowStatus.LIVE]
         held = [one for reason in reasons for one in messages.held(conn, workflows=live, reason=reason)]
-        return release(conn, held, library=library, now=clock.now()) if held else 0
+        return release(conn, held, because=RESUMED, library=library, now=clock.now()) if held else 0
 
 
 def _unblock(conn: Connection) -> int:

@@ -206,6 +206,7 @@ def test_letters_that_a_pause_held_go_on_when_the_workflow_is_live_again_and_are
     assert world.apply(check_in=windowed).released == 1
     world.drain()
     assert world.states() == ["due"], "it waits for the morning"
+    assert world.verdicts()[1] == ("released", "the workflow is live again")
     world.go_to(MONDAY + timedelta(days=61))
     assert world.states() == ["accepted"]
 
