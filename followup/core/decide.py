@@ -7,7 +7,7 @@ wants to know the future calls it: the live engine, replay, the demo and the tes
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 from followup.core.asks import ask_result, names_for, timeout_at
@@ -49,7 +49,6 @@ from followup.core.workflow import (
     inside,
 )
 
-REMINDER_MARGIN = timedelta(hours=24)  # a reminder closer than this to the timeout helps nobody
 NEVER_ASKED = "not asked: "
 
 
@@ -321,15 +320,14 @@ class _Walk:
             step_id = self.workflow.following(step_id)
 
     def _listen(self, step: Ask, sent: Sent, gives_up: datetime) -> _Move:
-        """The question is with the customer: remind once, in time, and wait."""
+        """The question is with the customer: remind once, unless a gate knows better, and wait."""
         assert sent.accepted_at is not None
         if step.remind_after is None or (step.id, 1) in self.facts.sent:
             return _Sleep(Phase.ASKED, gives_up)
         remind_at = step.remind_after.after(sent.accepted_at, self.facts.calendar)
         if self.now < remind_at:
             return _Sleep(Phase.ASKED, min(remind_at, gives_up))
-        if remind_at < gives_up - REMINDER_MARGIN and not any(r.step == step.id for r in self.facts.responses):
-            self._write(step, 1, step.remind_with or step.letter, remind_at)
+        self._write(step, 1, step.remind_with or step.letter, remind_at)
         return _Sleep(Phase.ASKED, gives_up)
 
     def _branch(self, step: Branch, onward: str | None) -> str | None:
