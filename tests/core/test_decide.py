@@ -506,6 +506,12 @@ def test_the_trigger_told_again_of_the_same_order_is_no_exit():
     assert story.decide(on(1)).ended is None
 
 
+def test_another_event_of_the_shops_own_about_the_same_order_is_an_exit():
+    story = a_story(wait("w", days(9)), exit_on=(Exit("support.opened"),), trigger=Trigger("support.opened"))
+    story.happens("support.opened", on(1))
+    assert story.decide(on(1)).outcome == "support.opened"
+
+
 def test_the_next_order_may_be_an_exit_of_a_run_that_an_order_started():
     story = a_story(wait("w", days(9)), exit_on=(Exit("order.placed", label="again"),), trigger=Trigger("order.placed"))
     story.happens("order.placed", on(1), order=an_order(id=8, number="1008"))
