@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from followup.authoring.bundle import Bundle
 from followup.core.events import EventKind
 from followup.core.message import UNSETTLED, Action, Outcome, sources
+from followup.core.people import covering
 from followup.core.replies import Choice, Source
 from followup.store import conversations, customers, enrollments, events, messages, replies, suppressions
 from followup.store.events import NewEvent
@@ -158,6 +159,7 @@ def waits_for_us(conn: Connection, message: StoredMessage, bundle: Bundle, now: 
     """Open the customer's conversation, or note that it is our turn again."""
     workflow = bundle.workflows.get(message.workflow)
     owner = workflow.owner if workflow else message.sender
+    owner = covering(bundle.people, owner, now, otherwise=bundle.shop.zone)
     if conversations.customer_wrote(conn, message.customer_id, owner, at=now):
         tell(conn, message, EventKind.CONVERSATION_OPENED, f"conversation:{because}", now, owner=owner)
 
