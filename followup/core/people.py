@@ -48,14 +48,14 @@ def covering(people: Mapping[str, Person], key: str, now: datetime, *, otherwise
         otherwise: where they live who do not say.
     """
     seen = [key]
-    while (person := people.get(seen[-1])) is not None:
-        cover = person.cover_on(now.astimezone(person.zone or otherwise).date())
+    while True:
+        person = people.get(seen[-1])
+        cover = person.cover_on(now.astimezone(person.zone or otherwise).date()) if person else None
         if cover is None:
             return seen[-1]
         if cover in seen:
-            break
+            return key
         seen.append(cover)
-    return key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
