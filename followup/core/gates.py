@@ -154,13 +154,15 @@ def halted(candidate: Candidate, now: datetime) -> Verdict | None:
 
 
 def paused(candidate: Candidate, now: datetime) -> Verdict | None:
-    if candidate.workflow.status is WorkflowStatus.LIVE:
+    status = candidate.workflow.status
+    if status is WorkflowStatus.LIVE:
         return None
-    return Verdict(VerdictKind.HOLD, "paused", not_live(candidate.workflow.status))
+    kind = VerdictKind.CANCEL if status is WorkflowStatus.ARCHIVED else VerdictKind.HOLD
+    return Verdict(kind, "paused", not_live(status))
 
 
 def not_live(status: WorkflowStatus) -> str:
-    """Return why a letter of a workflow with that status is held."""
+    """Return why a letter of a workflow with that status does not leave."""
     return f"the workflow is {status.value}"
 
 

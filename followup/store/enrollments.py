@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited, moved
@@ -236,6 +236,19 @@ def inside(conn: Connection, workflow: str) -> list[int]:
     """Return the runs in *workflow* that have not ended, by id."""
     wanted = select(enrollments.c.id).where(enrollments.c.workflow == workflow, enrollments.c.ended_at.is_(None))
     return list(conn.scalars(wanted.order_by(enrollments.c.id)))
+
+
+def count_inside(conn: Connection, workflow: str) -> dict[str | None, int]:
+    """Return how many runs in *workflow* have not ended, by the step they stand at; None: they are held out."""
+    at = case((enrollments.c.state == EnrollmentState.HELD_OUT.value, None), else_=enrollments.c.step).label("at")
+    wanted = select(at, func.count()).where(enrollments.c.workflow == workflow, enrollments.c.ended_at.is_(None))
+    return {step: number for step, number in conn.execute(wanted.group_by(at).order_by(at))}
+
+
+def count_due(conn: Connection, workflow: str, *, now: datetime) -> int:
+    """Return how many runs in *workflow* are to be looked at by *now* (business time)."""
+    due = enrollments.c.workflow == workflow, enrollments.c.wake_at <= now
+    return conn.scalar(select(func.count()).select_from(enrollments).where(*due)) or 0
 
 
 def of_order(conn: Connection, order_id: int) -> list[StoredEnrollment]:

@@ -21,7 +21,19 @@ from followup.core.provider import EventState
 from followup.errors import FollowupError
 from followup.inbound.sendgrid import PROVIDER
 from followup.mail.smtp import Smtp
-from followup.services import answers, approve, backfill, converse, deploy, fate, receive, restore, suppress, watch
+from followup.services import (
+    answers,
+    approve,
+    backfill,
+    converse,
+    deploy,
+    fate,
+    receive,
+    restore,
+    suppress,
+    switch,
+    watch,
+)
 from followup.services.advance import advance
 from followup.services.deliver import deliver
 from followup.services.halt import halt, unhalt
@@ -87,6 +99,13 @@ def held_first(world: World) -> None:
     world.apply(check_in=AT_ONCE.replace("status: live", "status: draft"))
     world.apply(check_in=AT_ONCE.replace("steps:", "first: 1\nsteps:"))
     world.take_in(a_purchase(), a_purchase("T-2", email="ben@example.com"))
+    world.drain()
+
+
+def paused(world: World) -> None:
+    """Let a letter be held for a pause."""
+    sold(world)
+    switch.pause(world.engine, "check-in", "a moment", library=world.library, clock=world.clock)
     world.drain()
 
 
@@ -206,6 +225,19 @@ SCENES: dict[str, Scene] = {
         ("unhalt",),
         lambda w: (halt(w.engine, "a moment", clock=w.clock), sold(w), w.drain()),
         lambda w: unhalt(w.engine, library=w.library, clock=w.clock),
+    ),
+    "pause": Scene(
+        ("switch.pause",),
+        sold,
+        lambda w: switch.pause(w.engine, "check-in", "a moment", library=w.library, clock=w.clock),
+    ),
+    "resume": Scene(
+        ("switch.resume",), paused, lambda w: switch.resume(w.engine, "check-in", library=w.library, clock=w.clock)
+    ),
+    "archive": Scene(
+        ("switch.archive", "advance"),
+        lambda w: (asked(w), w.take_in(a_purchase("T-2", email="ben@example.com"))),
+        lambda w: switch.archive(w.engine, "check-in", "over", library=w.library, clock=w.clock),
     ),
     "apply": Scene(("deploy.apply",), asked, lambda w: w.apply(check_in=AT_ONCE.replace("5 days", "6 days"))),
     "retry blocked": Scene(("deploy.retry",), blocked, lambda w: deploy.retry_blocked(w.engine)),
@@ -335,6 +367,7 @@ def digest(world: World) -> dict[str, Any]:
             "halts": rows("halts", "scope", "reason"),
             "timers": rows("timers", "kind", "workflow", "subject_id", "due_at"),
             "told": sorted({row[0] for row in rows("notices", "key", "person") if row}),
+            "switches": rows("workflow_switches", "workflow", "status", "reason"),
             "limits": rows("workflow_limits", "workflow", "first", "approved"),
             "conversations": rows("conversations", "customer_id", "closed_at"),
             "inbound": rows("inbound_mail", "state"),
