@@ -28,8 +28,9 @@ class Entry:
     """
     A request to let a customer, with an order or without one, into a workflow.
 
-    ``trigger`` is None when nothing happened but that another run asked for it; ``because`` names that where there
-    is no order. ``entered_at`` is the business moment from which the run counts: when the trigger happened, or now.
+    ``trigger`` is None when nothing happened but that another run asked for it; ``because`` is then the key of that
+    one, so that runs about no order cannot start each other for ever. ``entered_at`` is the business moment from
+    which the run counts: when the trigger happened, or now.
     A ``backfill`` may reach back as far as it likes; otherwise a trigger older than max_late lets nobody in.
     """
 
