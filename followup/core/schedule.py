@@ -51,7 +51,7 @@ class Duration:
         wall-clock time and land on the n-th business day after the local date of *start*.
         """
         if not self.business_days:
-            return start + self.elapsed
+            return start.astimezone(UTC) + self.elapsed  # sums of local times go by the clock on the wall
         local = calendar.local(start)
         day = local.date()
         for _ in range(self.business_days):

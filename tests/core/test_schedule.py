@@ -323,6 +323,17 @@ def test_elapsed_time_is_exact_whatever_the_clocks_do(elapsed, start, place):
     assert Duration(elapsed=elapsed).after(start, place) - start == elapsed
 
 
+durations = st.one_of(
+    st.timedeltas(timedelta(0), timedelta(days=400)).map(lambda elapsed: Duration(elapsed=elapsed)),
+    st.integers(1, 15).map(lambda count: Duration(business_days=count)),
+)
+
+
+@given(durations, moments, places)
+def test_a_wait_may_start_on_the_clock_of_its_place(duration, start, place):
+    assert duration.after(place.local(start), place) == duration.after(start, place)
+
+
 # -- after failures --
 
 
