@@ -25,7 +25,11 @@ class Calendar:
 
     def is_business_day(self, day: date) -> bool:
         """Tell whether *day* is a weekday and no public holiday."""
-        return day.weekday() < 5 and not self.is_holiday(day)
+        return day.weekday() < 5 and not self.is_holiday(day) and self.has(day)
+
+    def has(self, day: date) -> bool:
+        """Tell whether *day* came at all: a place that moves over the date line leaves one out."""
+        return self.local(self.instant(day, time(12))).date() == day
 
     def local(self, moment: datetime) -> datetime:
         """Return *moment* (aware) on the customer's wall clock."""
@@ -97,7 +101,9 @@ class SendWindow:
     fallback_zone: ZoneInfo | None = None
 
     def _opens_on(self, day: date, calendar: Calendar) -> bool:
-        return day.weekday() in self.weekdays and not (self.business_days and calendar.is_holiday(day))
+        if day.weekday() not in self.weekdays or (self.business_days and calendar.is_holiday(day)):
+            return False
+        return calendar.has(day)
 
     def _span(self, day: date, calendar: Calendar) -> tuple[datetime, datetime]:
         last = day if self.closes > self.opens else day + DAY

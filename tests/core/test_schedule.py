@@ -217,6 +217,16 @@ def test_the_search_for_a_day_gives_up_after_a_while():
     assert next_day(date(2026, 1, 1), lambda _: False) == date(2026, 1, 1) + timedelta(days=400)
 
 
+def test_a_day_that_a_place_left_out_is_no_business_day():
+    assert not APIA.is_business_day(date(2011, 12, 30)), "a Friday in the calendar"
+    assert Duration(business_days=1).after(utc("2011-12-29T10:00-10:00"), APIA) == utc("2012-01-02T10:00+14:00")
+
+
+def test_a_night_that_began_on_a_day_that_a_place_left_out_is_none():
+    saturday, monday = utc("2011-12-31T01:00+14:00"), utc("2012-01-02T20:00+14:00")
+    assert NIGHT.next_open(saturday, APIA) == monday, "Friday's night would have lasted until two"
+
+
 def test_instants_come_out_in_utc():
     assert BERLIN.instant(date(2026, 7, 1), time(9)).tzinfo is UTC
 
