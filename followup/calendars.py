@@ -27,7 +27,8 @@ def holidays_of(country: str | None, region: str | None) -> Callable[[date], boo
 
 
 def _is_holiday(country: str | None, region: str | None, day: date) -> bool:
-    return bool(country) and day in _holidays(country, region, day.year)
+    known = country is not None and len(country) == 2  # noqa: PLR2004 - ISO 3166-1; the library takes other words too
+    return known and day in _holidays(country or "", region, day.year)
 
 
 @lru_cache(maxsize=4096)
