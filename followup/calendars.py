@@ -27,8 +27,9 @@ def holidays_of(country: str | None, region: str | None) -> Callable[[date], boo
 
 
 def _is_holiday(country: str | None, region: str | None, day: date) -> bool:
-    known = country is not None and len(country) == 2  # noqa: PLR2004 - ISO 3166-1; the library takes other words too
-    return known and day in _holidays(country or "", region, day.year)
+    if country is None or len(country) != 2:  # the library takes other words too
+        return False
+    return day in _holidays(country, region, day.year)
 
 
 @lru_cache(maxsize=4096)

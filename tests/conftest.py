@@ -87,7 +87,8 @@ BEGIN
     PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid();
     FOR name IN
-        SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL (ARRAY[{names}, 'alembic_version'])
+        SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> ALL (ARRAY[{names}, 'alembic_version'])
     LOOP
         EXECUTE format('DROP TABLE %I CASCADE', name);
     END LOOP;
