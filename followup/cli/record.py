@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from followup.cli import output, reasons, story
-from followup.cli.shared import json_option, look_up, make_app
+from followup.cli.shared import json_option, look_up, make_app, tell_switched
 from followup.core.replies import MailKind, Source
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def status_command(as_json: bool) -> None:
     for name, why in status.halted.items():
         if sender := name.partition("sender:")[2]:
             output.tell(f"No letter of {sender} leaves: {why} (followup doctor)")
+    tell_switched(app, status.switched)
     for workflow, held in status.first_letters.items():
         if held:
             waits = "waits" if held == 1 else "wait"
