@@ -7,7 +7,7 @@ wants to know the future calls it: the live engine, replay, the demo and the tes
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 from followup.core.asks import ask_result, names_for, timeout_at
@@ -50,7 +50,6 @@ from followup.core.workflow import (
     inside,
 )
 
-REMINDER_MARGIN = timedelta(hours=24)  # a reminder closer than this to the timeout helps nobody
 NEVER_ASKED = "not asked: "
 ARCHIVED = "archived"  # the outcome of runs that were under way when their workflow was archived
 
@@ -187,6 +186,7 @@ class _Walk:
                 self._remember(step)
             case Start():
                 self.effects.append(StartWorkflow(step.id, step.workflow, since))
+                self.notes.append(Note(step.id, "started", step.workflow))
             case Stop():
                 return _End(Action.COMPLETE, step.outcome, since)
             case _:
@@ -306,9 +306,11 @@ class _Walk:
             return _Sleep(Phase.SENDING, None) if gives_up is None else self._listen(step, sent, gives_up)
         if (step.id, 1) in self.facts.sent:
             self.effects.append(CancelMessages(step.id, 1))
-        ended_at = result.response.at if result.response else gives_up
-        assert ended_at is not None
-        return _Go(onward, ended_at)
+        if result.response is not None:
+            return _Go(onward, result.response.at)
+        assert gives_up is not None
+        self.notes.append(Note(step.id, "timed out", "no answer", {"until": gives_up}))
+        return _Go(onward, gives_up)
 
     def _not_asked(self, step: Ask, reason: str, at: datetime, onward: str | None) -> _Move:
         if any(_reads_not_asked(later, step.id) for later in self._until_next_ask(onward)):
@@ -328,15 +330,14 @@ class _Walk:
             step_id = self.workflow.following(step_id)
 
     def _listen(self, step: Ask, sent: Sent, gives_up: datetime) -> _Move:
-        """The question is with the customer: remind once, in time, and wait."""
+        """The question is with the customer: remind once, unless a gate knows better, and wait."""
         assert sent.accepted_at is not None
         if step.remind_after is None or (step.id, 1) in self.facts.sent:
             return _Sleep(Phase.ASKED, gives_up)
         remind_at = step.remind_after.after(sent.accepted_at, self.facts.calendar)
         if self.now < remind_at:
             return _Sleep(Phase.ASKED, min(remind_at, gives_up))
-        if remind_at < gives_up - REMINDER_MARGIN and not any(r.step == step.id for r in self.facts.responses):
-            self._write(step, 1, step.remind_with or step.letter, remind_at)
+        self._write(step, 1, step.remind_with or step.letter, remind_at)
         return _Sleep(Phase.ASKED, gives_up)
 
     def _branch(self, step: Branch, onward: str | None) -> str | None:

@@ -17,7 +17,6 @@ from enum import StrEnum
 
 from followup.core.asks import ASKED_BEFORE, names_for, timeout_at
 from followup.core.customer import ConsentBasis
-from followup.core.decide import REMINDER_MARGIN
 from followup.core.enrollment import Enrollment, EnrollmentState
 from followup.core.facts import Facts, values_of
 from followup.core.message import Purpose
@@ -30,6 +29,7 @@ FIRST_LETTERS = "the first letters wait until a person has read them"
 DAY = timedelta(hours=24)
 PER_DAY = "per_day"
 RESTORED = "the database was restored: it may have left already"
+REMINDER_MARGIN = timedelta(hours=24)  # a reminder closer than this to the timeout helps nobody
 SHORTEST_POSTPONE = timedelta(seconds=60)
 LOOK_AGAIN = timedelta(hours=4)  # whether the owner has room for more answers
 
@@ -238,7 +238,7 @@ def late(candidate: Candidate, now: datetime) -> Verdict | None:
 
 
 def reminder_margin(candidate: Candidate, now: datetime) -> Verdict | None:
-    """A reminder that slipped too near the timeout of its question is dropped."""
+    """A reminder too near the timeout of its question is dropped, wherever it was put."""
     step = candidate.workflow.step(candidate.step)
     if not candidate.is_reminder or not isinstance(step, Ask):
         return None

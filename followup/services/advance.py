@@ -25,6 +25,7 @@ from followup.services.enroll import Entry, enroll
 from followup.services.facts import Known
 from followup.services.handoff import hand_off
 from followup.services.library import Library
+from followup.services.verdicts import withdraw
 from followup.store import customers, decisions, enrollments, messages
 from followup.store.decisions import Decided
 from followup.store.engine import writing
@@ -48,7 +49,7 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
         decided = _with_free_customers(conn, list(_decided(known.values(), now)))
         enrollments.save(conn, [_moved(one, decision, now) for one, decision in decided])
         for one, decision in decided:
-            _withdraw(conn, one, decision)
+            _withdraw(conn, one, decision, now)
         messages.add(conn, [message for one, decision in decided for message in _new_messages(one, decision)])
         decisions.add(conn, [_noted(one, note, now) for one, decision in decided for note in decision.notes])
         _act(conn, decided, library=library, now=now)
@@ -128,11 +129,11 @@ def _moved(one: Known, decision: Decision, now: datetime) -> Moved:
     )
 
 
-def _withdraw(conn: Connection, one: Known, decision: Decision) -> None:
+def _withdraw(conn: Connection, one: Known, decision: Decision, now: datetime) -> None:
     for effect in decision.effects:
         if isinstance(effect, CancelMessages) and one.facts.sent:
             reason = f"the run ended: {decision.outcome}" if decision.ended else "no longer needed"
-            messages.cancel(conn, one.stored.id, effect.step, effect.round, reason=reason)
+            withdraw(conn, one.stored.id, effect.step, effect.round, reason=reason, now=now)
 
 
 def _new_messages(one: Known, decision: Decision) -> list[DueMessage]:

@@ -12,7 +12,11 @@ from followup.services.converse import release
 from followup.services.library import Library
 from followup.store import audit, messages, workflow_limits
 from followup.store.engine import reading, writing
+from followup.store.messages import StoredMessage
 from followup.store.workflow_limits import FirstLetters
+
+READ = "a person has read it"
+ENOUGH = "enough of the first letters were read"
 
 
 def waiting(engine: Engine) -> dict[str, FirstLetters]:
@@ -37,12 +41,12 @@ def release_letters(engine: Engine, ids: Collection[int], *, library: Library, c
         workflow_limits.lock(conn, by_workflow)
         released = 0
         for workflow in sorted(by_workflow):
-            chosen = [one for one in _held(conn, workflow) if one[0] in by_workflow[workflow]]
-            messages.approve(conn, [message_id for message_id, _ in chosen], now=now)
-            released += release(conn, chosen, library=library, now=now)
+            chosen = [one for one in _held(conn, workflow) if one.id in by_workflow[workflow]]
+            messages.approve(conn, [one.id for one in chosen], now=now)
+            released += release(conn, chosen, because=READ, library=library, now=now)
             workflow_limits.approve(conn, workflow, len(chosen))
             if not workflow_limits.first_letters(conn, [workflow])[workflow].pending:
-                released += release(conn, _held(conn, workflow), library=library, now=now)
+                released += release(conn, _held(conn, workflow), because=ENOUGH, library=library, now=now)
         audit.add(conn, "messages.release", {"messages": sorted(ids), "released": released}, now=now)
     return released
 
@@ -62,12 +66,12 @@ def release_workflow(engine: Engine, workflow: str, *, library: Library, clock: 
             others = ", ".join(workflow_limits.pending(conn)) or "none"
             raise NotFound(f"no first letters of {workflow!r} wait", hint=f"Those of these workflows do: {others}")
         workflow_limits.approve_all(conn, workflow)
-        released = release(conn, _held(conn, workflow), library=library, now=now)
+        released = release(conn, _held(conn, workflow), because=ENOUGH, library=library, now=now)
         audit.add(conn, "messages.release", {"workflow": workflow, "released": released}, now=now)
     return released
 
 
-def _held(conn: Connection, workflow: str) -> list[tuple[int, int]]:
+def _held(conn: Connection, workflow: str) -> list[StoredMessage]:
     return messages.held(conn, workflows=[workflow], reason=FIRST_LETTERS)
 
 

@@ -18,6 +18,7 @@ from followup.services import facts
 from followup.services.facts import Known
 from followup.services.library import Library
 from followup.services.room import Room, Standing
+from followup.services.verdicts import decided_about
 from followup.store import (
     conversations,
     customers,
@@ -29,7 +30,6 @@ from followup.store import (
     suppressions,
     workflow_limits,
 )
-from followup.store.decisions import Decided
 from followup.store.messages import StoredMessage
 
 LOOK_BACK = timedelta(days=400)  # the longest span a cap may have
@@ -287,31 +287,3 @@ def doubtful(message: StoredMessage, otherwise: datetime) -> dict[str, object]:
     """Return the columns of a message that may have left in a time that is lost; by which way nobody knows."""
     token = message.token or tokens.name_from(secrets.token_bytes(tokens.NAME_BYTES))
     return {"token": token, "sending_at": message.sending_at or message.due_at or otherwise, "transport": None}
-
-
-def decided_about(
-    message: StoredMessage,
-    *,
-    at: datetime,
-    verdict: str,
-    gate: str,
-    reason: str,
-    values: Mapping[str, object] | None = None,
-    until: datetime | None = None,
-) -> Decided:
-    """Return the record of a decision about *message*."""
-    return Decided(
-        at=at,
-        customer_id=message.customer_id,
-        order_id=message.order_id,
-        enrollment_id=message.enrollment_id,
-        message_id=message.id,
-        workflow=message.workflow,
-        step=message.step,
-        round=message.round,
-        verdict=verdict,
-        gate=gate,
-        reason=reason,
-        values=values or {},
-        until=until,
-    )

@@ -1,5 +1,6 @@
 """Conversations with people: closing one lets the letters it held go on."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -9,9 +10,13 @@ from followup.core.events import EventKind
 from followup.errors import NotFound
 from followup.services import find
 from followup.services.library import Library
-from followup.store import audit, conversations, customers, enrollments, events, messages
+from followup.services.verdicts import decided_about
+from followup.store import audit, conversations, customers, decisions, enrollments, events, messages
 from followup.store.engine import writing
 from followup.store.events import NewEvent
+from followup.store.messages import StoredMessage
+
+CLOSED = "the conversation was closed"  # why letters go on
 
 
 def close(engine: Engine, address: str, *, library: Library, clock: Clock) -> int:
@@ -55,13 +60,15 @@ def close_if_open(
             external_id=f"closed:{key or conversation_id}",
         )
         events.add(conn, [closed], now=now)
-        released = release(conn, messages.held(conn, customer_id=customer_id), library=library, now=now)
+        held = messages.held(conn, customer_id=customer_id)
+        released = release(conn, held, because=CLOSED, library=library, now=now)
         audit.add(conn, "conversation.close", {"customer_id": customer_id, "released": released}, now=now)
     return released
 
 
-def release(conn: Connection, held: list[tuple[int, int]], *, library: Library, now: datetime) -> int:
-    """Let held letters (id, enrollment id) go on at *now*, as late as their workflows allow; return how many."""
-    runs = enrollments.by_id(conn, {enrollment_id for _, enrollment_id in held})
+def release(conn: Connection, held: Sequence[StoredMessage], *, because: str, library: Library, now: datetime) -> int:
+    """Let held letters go on at *now*, as late as their workflows allow; return how many."""
+    runs = enrollments.by_id(conn, {message.enrollment_id for message in held})
     max_late = {key: library.workflow(conn, run.version_id).max_late for key, run in runs.items()}
+    decisions.add(conn, [decided_about(one, at=now, verdict="released", reason=because) for one in held])
     return messages.release(conn, held, now=now, max_late=max_late)

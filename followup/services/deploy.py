@@ -17,6 +17,8 @@ from followup.store import audit, bundles, messages, senders, switches, workflow
 from followup.store.engine import writing
 from followup.store.switches import Switch
 
+RESUMED = "the workflow is live again"
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -60,7 +62,8 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int 
         asked = ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
         bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         timers.reset(conn, bundle, now=now)
-        released = release(conn, messages.held(conn, workflows=resumed), library=library, now=now) if resumed else 0
+        held = messages.held(conn, workflows=resumed) if resumed else []
+        released = release(conn, held, because=RESUMED, library=library, now=now)
         audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)
     return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked, switched=switched)
 
@@ -102,7 +105,7 @@ def release_paused(conn: Connection, workflows: Collection[str], *, library: Lib
     """Let letters of *workflows*, which are live, go that are held because they were not; return how many."""
     reasons = [not_live(status) for status in WorkflowStatus if status is not WorkflowStatus.LIVE]
     held = [one for reason in reasons for one in messages.held(conn, workflows=workflows, reason=reason)]
-    return release(conn, held, library=library, now=now) if held else 0
+    return release(conn, held, because=RESUMED, library=library, now=now) if held else 0
 
 
 def _unblock(conn: Connection) -> int:

@@ -15,6 +15,7 @@ from followup.core.facts import Facts, values_of
 from followup.core.workflow import Per, Workflow, WorkflowStatus
 from followup.services import facts
 from followup.services.library import version_of
+from followup.services.verdicts import withdraw
 from followup.store import bundles, customers, decisions, enrollments, messages, orders, switches
 from followup.store.decisions import Decided
 from followup.store.enrollments import NewEnrollment, StoredEnrollment
@@ -160,7 +161,7 @@ def _supersede(conn: Connection, entry: Entry, now: datetime) -> None:
     ended = []
     for run in _older_runs(conn, entry):
         ended.append(run.ended(SUPERSEDED, at=now))
-        messages.cancel(conn, run.id, None, None, reason=f"the run ended: {SUPERSEDED}")
+        withdraw(conn, run.id, None, None, reason=f"the run ended: {SUPERSEDED}", now=now)
         decisions.add(conn, [_decided(entry, "exited", SUPERSEDED, now, enrollment_id=run.id)])
     enrollments.save(conn, ended)
 

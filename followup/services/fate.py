@@ -13,8 +13,8 @@ from followup.core.message import CANCELLABLE, Action, MessageState
 from followup.errors import NotFound, UsageError
 from followup.inbound.sendgrid import PROVIDER
 from followup.services import record
-from followup.services.claim import decided_about
 from followup.services.library import Library
+from followup.services.verdicts import decided_about
 from followup.store import audit, decisions, enrollments, feed, gaps, messages, pulse, visits
 from followup.store.engine import reading, writing
 from followup.store.messages import ListedMessage, StoredMessage

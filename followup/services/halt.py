@@ -10,6 +10,8 @@ from followup.services.library import Library
 from followup.store import audit, halts, messages
 from followup.store.engine import writing
 
+LIFTED = "letters may leave again"
+
 
 def halt(engine: Engine, reason: str, *, clock: Clock) -> bool:
     """
@@ -36,6 +38,7 @@ def unhalt(engine: Engine, *, library: Library, clock: Clock) -> int | None:
     with writing(engine, "unhalt") as conn:
         if not halts.lift(conn, HaltScope.ALL):
             return None
-        released = release(conn, messages.held(conn, reason=HALTED), library=library, now=now)
+        held = messages.held(conn, reason=HALTED)
+        released = release(conn, held, because=LIFTED, library=library, now=now)
         audit.add(conn, "unhalt", {"released": released}, now=now)
     return released

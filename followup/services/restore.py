@@ -9,7 +9,8 @@ from followup.clock import Clock
 from followup.core.gates import RESTORED
 from followup.core.message import Action
 from followup.errors import UsageError
-from followup.services.claim import decided_about, doubtful
+from followup.services.claim import doubtful
+from followup.services.verdicts import decided_about
 from followup.store import audit, decisions, gaps, messages
 from followup.store.engine import writing
 

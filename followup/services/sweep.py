@@ -19,7 +19,6 @@ from followup.core.message import Accepted, Action, Answer, Cause, MessageState,
 from followup.mail.message import OutgoingMail
 from followup.mail.transport import Transport
 from followup.services.advance import advance
-from followup.services.claim import decided_about
 from followup.services.deliver import Post, deliver
 from followup.services.hints import Hints
 from followup.services.library import Library
@@ -29,6 +28,7 @@ from followup.services.room import Standing
 from followup.services.settle import settle
 from followup.services.timers import ring
 from followup.services.track import track
+from followup.services.verdicts import decided_about
 from followup.store import decisions, enrollments, inbound_mail, messages, provider_events, timers
 from followup.store.engine import writing
 from followup.store.messages import StoredMessage

@@ -16,7 +16,7 @@ class Decided:
     """
     One decision.
 
-    ``verdict`` is not_entered, branch, skipped, held, postponed, expired, cancelled, ended or exited.
+    ``verdict`` is not_entered, branch, skipped, held, released, postponed, expired, cancelled, ended, exited, …
     """
 
     at: datetime

@@ -271,13 +271,16 @@ def _in_state(state: MessageState) -> Select[Any]:
     )
 
 
-def cancel(conn: Connection, enrollment_id: int, step: str | None, round_: int | None, *, reason: str) -> None:
-    """Withdraw what has not left yet: of one step and round, or of the whole enrollment."""
+def cancel(
+    conn: Connection, enrollment_id: int, step: str | None, round_: int | None, *, reason: str
+) -> list[StoredMessage]:
+    """Withdraw what has not left yet: of one step and round, or of the whole enrollment; return it, by id."""
     wanted = [messages.c.enrollment_id == enrollment_id, messages.c.state.in_([s.value for s in CANCELLABLE])]
     if step is not None:
         wanted += [messages.c.step == step, messages.c.round == round_]
     values = {"state": MessageState.CANCELLED.value, "leased_until": None, "reason": reason}
-    conn.execute(update(messages).where(*wanted).values(values))
+    withdrawn = conn.execute(update(messages).where(*wanted).values(values).returning(messages))
+    return sorted((_stored(row) for row in withdrawn), key=lambda one: one.id)
 
 
 def held(
@@ -286,17 +289,16 @@ def held(
     customer_id: int | None = None,
     workflows: Collection[str] | None = None,
     reason: str | None = None,
-) -> list[tuple[int, int]]:
-    """Hold and return (id, enrollment id) of the held messages of a customer, of these workflows, for this reason."""
-    wanted = select(messages.c.id, messages.c.enrollment_id).where(messages.c.state == MessageState.HELD.value)
+) -> list[StoredMessage]:
+    """Hold and return the held messages of a customer, of these workflows, for this reason, by id."""
+    wanted = select(messages).where(messages.c.state == MessageState.HELD.value)
     if customer_id is not None:
         wanted = wanted.where(messages.c.customer_id == customer_id)
     if workflows is not None:
         wanted = wanted.where(messages.c.workflow.in_(list(workflows)))
     if reason is not None:
         wanted = wanted.where(messages.c.reason == reason)
-    rows = conn.execute(wanted.order_by(messages.c.id).with_for_update(key_share=True))
-    return [(row.id, row.enrollment_id) for row in rows]
+    return [_stored(row) for row in conn.execute(wanted.order_by(messages.c.id).with_for_update(key_share=True))]
 
 
 def held_ids(conn: Connection, workflow: str, reason: str) -> list[int]:
@@ -329,16 +331,16 @@ def approve(conn: Connection, ids: Collection[int], *, now: datetime) -> None:
 
 
 def release(
-    conn: Connection, held_: Sequence[tuple[int, int]], *, now: datetime, max_late: Mapping[int, timedelta]
+    conn: Connection, held_: Sequence[StoredMessage], *, now: datetime, max_late: Mapping[int, timedelta]
 ) -> int:
     """
     Make held messages due at *now*; lateness and postponing start anew.
 
     Args:
-        held_: as `held` returned them.
+        held_: the caller holds them.
         max_late: by enrollment id.
     """
-    rows = [{"id": key, "due_at": now, "not_after": now + max_late[of], **ANEW} for key, of in held_]
+    rows = [{"id": one.id, "due_at": now, "not_after": now + max_late[one.enrollment_id], **ANEW} for one in held_]
     return move(conn, Action.RELEASE, rows)
 
 

@@ -189,6 +189,7 @@ def test_a_timeout_is_an_outcome():
     decision = story.decide(on(5))
     assert (decision.ended, decision.outcome) == (Action.COMPLETE, "silent")
     assert decision.position.since == on(5)
+    assert reasons(decision)[0] == ("q", "timed out", "no answer")
 
 
 def test_a_timeout_in_business_days_follows_the_calendar():
@@ -357,22 +358,16 @@ def test_a_late_worker_writes_the_reminder_for_its_planned_time():
     assert letters(an_asked_story(remind_after=days(1)).decide(on(2))) == [("q", 1, on(1))]
 
 
-@pytest.mark.parametrize(("remind_after", "written"), [(hours(95), True), (hours(96), False), (hours(110), False)])
-def test_no_reminder_within_24_hours_of_the_timeout(remind_after, written):
-    story = an_asked_story(timeout=days(5), remind_after=remind_after)
-    decision = story.decide(START + remind_after.elapsed)
-    assert bool(letters(decision)) is written
+def test_a_reminder_that_nobody_should_get_is_written_for_a_gate_to_skip_it_on_the_record():
+    story = an_asked_story(timeout=days(5), remind_after=hours(110))
+    story.answers("q", on(1), "good", provisional=True)
+    decision = story.decide(START + timedelta(hours=110))
+    assert letters(decision) == [("q", 1, START + timedelta(hours=110))]
     assert decision.wake_at == on(5)
 
 
 def test_a_reminder_after_the_timeout_wakes_nobody_up_late():
     assert an_asked_story(timeout=days(5), remind_after=days(9)).decide(START).wake_at == on(5)
-
-
-def test_no_reminder_after_a_provisional_click():
-    story = an_asked_story(remind_after=days(3))
-    story.answers("q", on(1), "good", provisional=True)
-    assert story.decide(on(3)).effects == ()
 
 
 def test_a_reminder_is_cancelled_when_the_answer_comes():

@@ -286,6 +286,7 @@ def test_another_workflow_is_started_as_of_when_the_run_came_there():
     story.decide(START)
     decision = story.decide(on(3))
     assert did(decision, StartWorkflow) == [StartWorkflow("go", "first-weeks", on(2))]
+    assert reasons(decision)[0] == ("go", "started", "first-weeks")
 
 
 @pytest.mark.parametrize(

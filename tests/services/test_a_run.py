@@ -65,6 +65,17 @@ def test_a_click_moves_the_run_on_and_cancels_the_reminder(world: World) -> None
     assert [row.letter for row in world.rows("messages")] == ["arrived", "cooking"]
 
 
+def test_a_letter_that_is_withdrawn_is_a_decision_on_the_record(world: World) -> None:
+    world.take_in(a_purchase())
+    world.apply(check_in=CHECK_IN.replace("status: live", "status: paused"))
+    world.go_to(MONDAY + timedelta(days=2))
+    world.take_in(a_purchase(status=OrderStatus.CANCELLED))
+    world.drain()
+    assert world.states() == ["cancelled"]
+    assert world.verdicts()[-2:] == [("cancelled", "the run ended: order cancelled"), ("exited", "order cancelled")]
+    assert world.rows("decisions")[-2].message_id == world.rows("messages")[0].id
+
+
 def test_a_click_counts_once_for_its_key(world: World) -> None:
     world.take_in(a_purchase())
     world.go_to(MONDAY + timedelta(days=2))
@@ -207,6 +218,7 @@ def test_letters_that_a_pause_held_go_on_when_the_workflow_is_live_again_and_are
     assert world.apply(check_in=windowed).released == 1
     world.drain()
     assert world.states() == ["due"], "it waits for the morning"
+    assert world.verdicts()[1] == ("released", "the workflow is live again")
     world.go_to(MONDAY + timedelta(days=61))
     assert world.states() == ["accepted"]
 

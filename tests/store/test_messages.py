@@ -301,7 +301,7 @@ def test_released_messages_are_due_now_and_their_lateness_starts_anew(engine: En
         of_ben = a_message(conn, MessageState.HELD, customer_id=ben)
         due = a_message(conn, customer_id=ana, due_at=at(9))
         held = messages.held(conn, customer_id=ana)
-        assert held == [(keys[0], one), (keys[1], two)]
+        assert [(message.id, message.enrollment_id) for message in held] == [(keys[0], one), (keys[1], two)]
         assert messages.release(conn, held, now=at(5), max_late={one: HOUR, two: DAY}) == 2
         found = messages.lock(conn, [*keys, of_ben, due], MessageState.DUE)
         assert [
@@ -330,7 +330,8 @@ def test_withdrawing_takes_one_step_and_round_or_all_that_has_not_left(engine: E
         assert [state(conn, key) for key in (ask, reminder, next_, elsewhere)] == ["due", "cancelled", "due", "due"]
         assert column(conn, "messages", "reason", reminder) == "answered"
         assert column(conn, "messages", "leased_until", reminder) is None
-        messages.cancel(conn, entry, None, None, reason="over")
+        withdrawn = messages.cancel(conn, entry, None, None, reason="over")
+        assert [(one.id, one.reason) for one in withdrawn] == [(ask, "over"), (next_, "over")]
         assert [state(conn, key) for key in (ask, next_, elsewhere)] == ["cancelled", "cancelled", "due"]
         assert column(conn, "messages", "reason", reminder) == "answered"
 

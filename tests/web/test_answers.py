@@ -172,7 +172,7 @@ def test_a_lone_click_that_nobody_confirmed_stops_the_reminder_and_is_no_answer(
         browser.get(asked.link("fine"))
         browser.get(asked.link("fine"))
     asked.world.go_to(MONDAY + timedelta(days=5))
-    assert [row.round for row in asked.world.rows("messages")] == [0]
+    assert [(row.round, row.state) for row in asked.world.rows("messages")] == [(0, "accepted"), (1, "skipped")]
     asked.world.go_to(MONDAY + timedelta(days=7))
     assert asked.world.rows("enrollments")[0].outcome == "silent", "branches do not see it"
 
@@ -193,7 +193,7 @@ def test_a_person_who_clicks_after_the_scanner_counts(asked: Visiting) -> None:
         asked.world.later(hours=2)
         browser.get(asked.link("broken"))
     asked.world.go_to(MONDAY + timedelta(days=5))
-    assert [row.round for row in asked.world.rows("messages")] == [0]
+    assert [(row.round, row.state) for row in asked.world.rows("messages")] == [(0, "accepted"), (1, "skipped")]
 
 
 def test_a_click_before_a_postponed_reminder_leaves_skips_it(engine: Engine, database_url: str, tmp_path: Path) -> None:
