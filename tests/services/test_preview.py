@@ -21,7 +21,7 @@ from followup.services.preview import IN_HAND, Fate, Preview
 from followup.services.sweep import Work, lease
 from followup.store import customers, schema
 from followup.store.engine import make_engine, reading, writing
-from tests.services.world import ASK, CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply
+from tests.services.world import ASK, CHECK_IN, MONDAY, PEOPLE, Scripted, World, a_purchase, a_reply
 
 AT_ONCE = CHECK_IN.replace("  - wait: 2 days\n", "", 1)
 OTHER = AT_ONCE.replace("workflow: check-in", "workflow: other").replace("ask: arrived", "ask: cooking", 1)
@@ -202,6 +202,21 @@ def test_who_waits_for_an_answer_from_us_stays_held(engine: Engine, tmp_path: Pa
     assert fates(comes_true(shop)) == {"T-2": waits, "T-3": ("leaves", "")}
     pause(shop)
     assert fates(comes_true(shop)) == {"T-2": waits}, "what was held for that before is told as well"
+
+
+def test_while_the_owner_has_no_room_for_more_answers_questions_wait(engine: Engine, tmp_path: Path) -> None:
+    shop = shop_with(engine, tmp_path)
+    shop.take_in(a_purchase("T-1"))
+    shop.drain()
+    mail = shop.post.transport.sent[0]
+    shop.hear(a_reply({"Reply-To": mail.reply_to, "Subject": mail.subject, "Message-ID": mail.message_id}))
+    shop.apply(
+        {"workflows/people.yaml": PEOPLE.replace("signature: Nell}", "signature: Nell, backlog: 0}")}, check_in=AT_ONCE
+    )
+    hold(shop, a_purchase("T-2", email="ben@example.com"))
+    seen = comes_true(shop)
+    assert fates(seen) == {"T-2": ("later", "1 customers wait for an answer from nell")}
+    assert seen.letters[0].at == MONDAY + 4 * HOUR
 
 
 def test_a_letter_that_finds_no_chance_in_time_is_given_up(engine: Engine, tmp_path: Path) -> None:
