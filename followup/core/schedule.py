@@ -106,6 +106,13 @@ def next_wall_time(start: datetime, wall: time, calendar: Calendar) -> datetime:
     return moment if moment >= start else calendar.instant(day + DAY, wall)
 
 
+def in_words(span: timedelta) -> str:
+    """Return *span* in the unit a person would use."""
+    if span % timedelta(days=1):
+        return f"{span / timedelta(hours=1):g} hours"
+    return f"{span.days} day{'s' if span.days != 1 else ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class SendWindow:
     """
