@@ -76,7 +76,12 @@ def take_in(
         for event in _events(purchase, people.ids[purchase.customer.address], bought.ids[purchase.order.key], now)
     ]
     recorded = events.add(conn, new, now=now)
-    enrollments.wake_for_events(conn, {one.customer_id for one in recorded}, at=now)
+    news = {
+        people.ids[purchase.customer.address]
+        for purchase in latest.values()
+        if purchase.order.key in bought.changed or purchase.customer.address in people.changed
+    }  # a day that a run waits for may have moved
+    enrollments.wake_for_events(conn, news | {one.customer_id for one in recorded}, at=now)
     bundle = library.find_newest(conn) if library else None
     if bundle is not None:
         after = None if let_in else now

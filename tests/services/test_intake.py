@@ -33,6 +33,29 @@ def test_what_a_shop_announces_for_later_has_not_happened_yet(world: World) -> N
     assert world.take_in(a_purchase(delivered_at=MONDAY + timedelta(days=3))).enrolled == 1
 
 
+UNTIL_THEN = CHECK_IN.replace("order.delivered", "order.placed").replace("wait: 2 days", "wait: {until: %s}")
+
+
+@pytest.mark.parametrize("promised", [3, 9])
+def test_a_day_that_a_run_waits_for_counts_as_it_stands_by_now(world: World, promised: int) -> None:
+    world.apply(check_in=UNTIL_THEN % "order.promised_at")
+    ordered = {"delivered_at": None, "status": OrderStatus.PLACED, "placed_at": MONDAY}
+    for day in (6, promised):
+        world.take_in(a_purchase(promised_at=MONDAY + timedelta(days=day), **ordered))
+        world.later(hours=1)
+    assert world.rows("enrollments")[0].wake_at == MONDAY + timedelta(days=promised)
+
+
+def test_an_hour_of_the_day_that_a_run_waits_for_moves_with_the_customer(world: World) -> None:
+    world.apply(check_in=UNTIL_THEN % '"18:00"')
+    ordered = {"delivered_at": None, "status": OrderStatus.PLACED, "placed_at": MONDAY}
+    world.take_in(a_purchase(**ordered))
+    world.drain()
+    world.take_in(a_purchase(timezone="Europe/Berlin", **ordered))
+    world.drain()
+    assert world.rows("enrollments")[0].wake_at == MONDAY + timedelta(hours=7)
+
+
 def test_what_a_later_order_does_not_say_of_its_customer_stays_known(world: World) -> None:
     world.take_in(a_purchase("T-1", timezone="Europe/Lisbon", consent=ConsentBasis.OPT_IN))
     world.clock.move_to(MONDAY + timedelta(days=1))

@@ -196,6 +196,7 @@ def a_purchase(
     status: OrderStatus = OrderStatus.DELIVERED,
     placed_at: datetime | None = None,
     consent: ConsentBasis = ConsentBasis.OPT_IN,
+    promised_at: datetime | None = None,
     total_cents: int = 12_900,
     **customer: Any,
 ) -> Purchase:
@@ -209,6 +210,7 @@ def a_purchase(
             number=number,
             status=status,
             placed_at=placed_at or (delivered_at or MONDAY) - timedelta(days=5),
+            promised_at=promised_at,
             delivered_at=delivered_at,
             total_cents=total_cents,
             currency="GBP",
