@@ -125,7 +125,8 @@ def list_conversations(limit: int, as_json: bool) -> None:
     """
     List who waits for an answer from us, the most urgent first.
 
-    What a workflow called urgent comes first, then who waits longest. The owner answers from their own mailbox, to the customer's address.
+    What a workflow called urgent comes first, then who waits longest. The owner answers from their own mailbox,
+    to the customer's address.
     """
     from followup import calendars
     from followup.services import report
