@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, insert, or_, select
 
 from followup.store.schema import decisions
 
@@ -58,5 +58,14 @@ def _plain(value: Any) -> Any:
 def about(conn: Connection, *, order_id: int, enrollment_ids: Sequence[int]) -> list[Decided]:
     """Return what was decided about an order and its enrollments, in the order it was."""
     concerned = or_(decisions.c.order_id == order_id, decisions.c.enrollment_id.in_(list(enrollment_ids)))
+    return _in_order(conn, concerned)
+
+
+def of_customer(conn: Connection, customer_id: int) -> list[Decided]:
+    """Return what was decided about a customer, in the order it was."""
+    return _in_order(conn, decisions.c.customer_id == customer_id)
+
+
+def _in_order(conn: Connection, concerned: ColumnElement[bool]) -> list[Decided]:
     rows = conn.execute(select(decisions).where(concerned).order_by(decisions.c.at, decisions.c.id))
     return [Decided(**{name: getattr(row, name) for name in _COLUMNS}) for row in rows]

@@ -257,6 +257,12 @@ def of_order(conn: Connection, order_id: int) -> list[StoredEnrollment]:
     return [_stored(row) for row in conn.execute(wanted)]
 
 
+def of_customer(conn: Connection, customer_id: int) -> list[StoredEnrollment]:
+    """Return every enrollment of a customer, oldest first."""
+    wanted = select(enrollments).where(enrollments.c.customer_id == customer_id).order_by(enrollments.c.id)
+    return [_stored(row) for row in conn.execute(wanted)]
+
+
 def by_id(conn: Connection, ids: Collection[int]) -> dict[int, StoredEnrollment]:
     """Return enrollments by id, ended ones too."""
     return {row.id: _stored(row) for row in conn.execute(select(enrollments).where(enrollments.c.id.in_(list(ids))))}

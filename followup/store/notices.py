@@ -65,6 +65,22 @@ def told(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
     conn.execute(update(notices).where(notices.c.id.in_(list(ids))).values(told_at=at, leased_until=None))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one of our own people was told about a customer, and when."""
+
+    at: datetime
+    person: str
+    subject: str
+
+
+def told_about(conn: Connection, customer_id: int) -> list[Told]:
+    """Return what our own people were told about a customer, in the order they were."""
+    wanted = select(notices).where(notices.c.customer_id == customer_id, notices.c.told_at.is_not(None))
+    rows = conn.execute(wanted.order_by(notices.c.told_at, notices.c.id))
+    return [Told(row.told_at, row.person, row.subject) for row in rows]
+
+
 def failed(conn: Connection, waits: Mapping[int, int]) -> None:
     """Note that these could not be told; each is tried again after so many seconds of real time."""
     for notice_id, seconds in sorted(waits.items()):

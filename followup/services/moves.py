@@ -1,0 +1,186 @@
+"""
+What happened to a customer, move by move, as the record has it.
+
+Nothing is worked out here that is not written down. A wait, and a letter that stands still, leave no line behind
+them: the record tells of one while it lasts, and whoever plays a story through looks at each of its moments.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from followup.core.enrollment import EnrollmentState, Phase
+from followup.core.events import Event, EventKind
+from followup.core.message import MessageState
+from followup.core.workflow import Ask, WaitFor
+from followup.services.library import Library
+from followup.store import decisions, enrollments, events, messages, notices, orders
+from followup.store.decisions import Decided
+from followup.store.enrollments import StoredEnrollment
+from followup.store.messages import StoredMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """
+    One thing that happened, or that lasts, in a workflow and about an order, where there is one.
+
+    ``kind`` is entered, wait, ask, send, remind, blocked, unknown or rejected; what somebody did: answer, reply,
+    auto-reply, opened, closed, told; or what was decided: branch, held, postponed, timeout, ended, …
+    ``until`` is when a wait will be over, or a letter due again. ``reminder`` tells a reminder from its question.
+    """
+
+    at: datetime
+    kind: str
+    workflow: str | None = None
+    order: str | None = None
+    step: str | None = None
+    letter: str | None = None
+    reminder: bool = False
+    reason: str = ""
+    until: datetime | None = None
+
+
+_KINDS = {"handed off": "handoff", "remembered": "remember", "started": "start", "timed out": "timeout"}
+_SAID = {  # the kind of move, and where the event says what it was
+    EventKind.ANSWER_GIVEN.value: ("answer", "answer"),
+    EventKind.REPLY_RECEIVED.value: ("reply", "text"),
+    EventKind.AUTO_REPLY_RECEIVED.value: ("auto-reply", "back_on"),
+    EventKind.CONVERSATION_OPENED.value: ("opened", "owner"),  # by what they said; a hand-off is a move of its own
+}
+_STANDS = {MessageState.BLOCKED, MessageState.UNKNOWN, MessageState.REJECTED}
+
+_Place: TypeAlias = tuple[datetime, int, int, int]  # when; of that moment: of which run, at which step, what first
+_BEFORE, _AFTER = -1, 1_000_000_000
+_CAUSE, _DECISION, _EFFECT = range(3)
+
+
+def moves(conn: Connection, customer_id: int, *, library: Library) -> list[Move]:
+    """
+    Return what happened to the customer, and what lasts, oldest first.
+
+    What belongs to one moment stands in the order of the runs, and within a run in that of its steps.
+    """
+    placed = _Record(conn, customer_id, library).placed()
+    return [move for _, move in sorted(placed, key=lambda one: one[0])]
+
+
+class _Record:
+    """The rows about one customer, and the place of each among the moves."""
+
+    def __init__(self, conn: Connection, customer_id: int, library: Library) -> None:
+        self.runs = {run.id: run for run in enrollments.of_customer(conn, customer_id)}
+        self.workflows = {key: library.workflow(conn, run.version_id) for key, run in self.runs.items()}
+        self.steps = {
+            key: {step.id: number for number, step in enumerate(workflow.all_steps)}
+            for key, workflow in self.workflows.items()
+        }
+        written = messages.of_enrollments(conn, self.runs).values()
+        self.letters = {letter.id: letter for letters in written for letter in letters}
+        self.timeline = events.timeline(conn, customer_id)
+        self.decided = decisions.of_customer(conn, customer_id)
+        self.told = notices.told_about(conn, customer_id)
+        concerned = {run.order_id for run in self.runs.values()} | {decided.order_id for decided in self.decided}
+        bought = orders.load(conn, [order_id for order_id in concerned if order_id is not None])
+        self.numbers = {order.id: order.number for order in bought.values()}
+
+    def placed(self) -> Iterator[tuple[_Place, Move]]:
+        for run in self.runs.values():
+            yield from self._run(run)
+        for event in self.timeline:
+            yield from self._event(event)
+        for decided in self.decided:
+            yield self._decision(decided)
+        for letter in self.letters.values():
+            yield from self._letter(letter)
+        for one in self.told:
+            yield (one.at, _AFTER, 0, _EFFECT), Move(at=one.at, kind="told", reason=f"{one.person}: {one.subject}")
+
+    def _place(self, at: datetime, run_id: int, step: str | None, rank: int) -> _Place:
+        return at, run_id, self.steps[run_id].get(step or "", _AFTER), rank
+
+    def _run(self, run: StoredEnrollment) -> Iterator[tuple[_Place, Move]]:
+        enrollment, position = run.enrollment, run.enrollment.position
+        workflow, order = enrollment.workflow, self.numbers.get(run.order_id or 0)
+        if enrollment.state is not EnrollmentState.HELD_OUT:
+            at, trigger = enrollment.entered_at, enrollment.trigger_event_id
+            because = next((event.kind for event in self.timeline if event.id == trigger), "")
+            move = Move(at=at, kind="entered", workflow=workflow, order=order, reason=because)
+            yield (at, run.id, _BEFORE, _CAUSE), move
+        if position.phase is Phase.WAITING and position.step is not None:
+            step = self.workflows[run.id].step(position.step)
+            move = Move(
+                at=position.since,
+                kind="wait",
+                workflow=workflow,
+                order=order,
+                step=position.step,
+                reason=f"for {step.event}" if isinstance(step, WaitFor) else "",
+                until=run.wake_at,
+            )
+            yield self._place(position.since, run.id, position.step, _EFFECT), move
+
+    def _about(self, letter: StoredMessage, at: datetime) -> Move:
+        """Return a move about *letter* that does not say yet what it is."""
+        return Move(
+            at=at,
+            kind="",
+            workflow=letter.workflow,
+            order=self.numbers.get(letter.order_id or 0),
+            step=letter.step,
+            letter=letter.letter,
+            reminder=letter.round > 0,
+        )
+
+    def _event(self, event: Event) -> Iterator[tuple[_Place, Move]]:
+        at = event.occurred_at
+        if event.kind == EventKind.CONVERSATION_CLOSED:
+            yield (at, 0, 0, _CAUSE), Move(at=at, kind="closed")
+            return
+        message_id = event.data.get("message_id")
+        letter = self.letters.get(message_id) if isinstance(message_id, int) else None
+        if event.kind in _SAID and letter is not None:
+            kind, where = _SAID[event.kind]
+            move = replace(self._about(letter, at), kind=kind, reason=str(event.data.get(where) or ""))
+            yield self._place(at, letter.enrollment_id, letter.step, _CAUSE), move
+
+    def _decision(self, decided: Decided) -> tuple[_Place, Move]:
+        letter, run_id = self.letters.get(decided.message_id or 0), decided.enrollment_id
+        move = Move(
+            at=decided.at,
+            kind=_KINDS.get(decided.verdict, decided.verdict),
+            workflow=decided.workflow,
+            order=self.numbers.get(decided.order_id or 0),
+            step=decided.step,
+            letter=letter.letter if letter else None,
+            reminder=letter is not None and letter.round > 0,
+            reason=_reason(decided),
+            until=decided.until,
+        )
+        if run_id is None:
+            return (decided.at, _AFTER, 0, _DECISION), move
+        if decided.verdict in {"ended", "exited"}:
+            return (decided.at, run_id, _AFTER, _EFFECT), move
+        if decided.verdict == "held_out":
+            return (decided.at, run_id, _BEFORE, _DECISION), move
+        return self._place(decided.at, run_id, decided.step, _DECISION), move
+
+    def _letter(self, letter: StoredMessage) -> Iterator[tuple[_Place, Move]]:
+        at, reason = letter.accepted_at, ""
+        step = self.workflows[letter.enrollment_id].step(letter.step)
+        kind = "remind" if letter.round else "ask" if isinstance(step, Ask) else "send"
+        if letter.state in _STANDS:
+            at, kind, reason = letter.sending_at or letter.due_at, letter.state.value, letter.reason or ""
+        if at is not None:
+            move = replace(self._about(letter, at), kind=kind, reason=reason)
+            yield self._place(at, letter.enrollment_id, letter.step, _EFFECT), move
+
+
+def _reason(decided: Decided) -> str:
+    """Return why, or with what."""
+    if decided.verdict == "remembered":
+        return ", ".join(f"{field}: {value}" for field, value in decided.values.items())
+    return decided.reason
