@@ -27,7 +27,9 @@ def holidays_of(country: str | None, region: str | None) -> Callable[[date], boo
 
 
 def _is_holiday(country: str | None, region: str | None, day: date) -> bool:
-    return bool(country) and day in _holidays(country, region, day.year)
+    if country is None or len(country) != 2:  # the library takes other words too
+        return False
+    return day in _holidays(country, region, day.year)
 
 
 @lru_cache(maxsize=4096)

@@ -66,3 +66,8 @@ def test_threads_that_ask_at_once_all_get_the_truth():
         thread.join()
     assert all(answers)
     assert len(answers) == 240
+
+
+def test_what_is_no_country_code_has_no_holidays():
+    for word in ("MON", "Germany", "", None):
+        assert not holidays_of(word, None)(date(2026, 12, 25))

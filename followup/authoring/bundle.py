@@ -19,7 +19,7 @@ from followup.authoring.steps_file import Reference, remembered_in
 from followup.authoring.workflow_file import read_workflow
 from followup.core.people import Person, Shop
 from followup.core.replies import Question
-from followup.core.workflow import Workflow
+from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import NotFound
 
 __all__ = ["Bundle", "BundleError", "content_hash", "load", "load_workflow", "read_folder"]
@@ -32,6 +32,7 @@ class Bundle:
     A whole folder, checked.
 
     ``letters`` are by key and language (as written); ``defaults`` name the language of each ``NAME.md``.
+    ``switched`` is what an operator made of workflows, whether or not their files are still there (services.library).
     """
 
     hash: str
@@ -41,6 +42,7 @@ class Bundle:
     defaults: Mapping[str, str]
     people: Mapping[str, Person]
     shop: Shop
+    switched: Mapping[str, WorkflowStatus] = field(default_factory=dict)
 
     def letter(self, name: str, language: str | None = None) -> Letter:
         """

@@ -19,7 +19,7 @@ TRIGGERS = (
     "manual",
 )
 AWAITED = tuple(sorted(OURS - {EventKind.CUSTOMER_QUIET, EventKind.MESSAGE_SENT_AGAIN}))  # by exits, waits and goals
-LONGEST = 80
+LONGEST, MOST_CHANGED = 80, 2  # characters
 _CUSTOM = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _NOT_AWAITED = {  # what cannot end a run or a wait, nor be a goal
     "customer.quiet": (
@@ -89,12 +89,14 @@ def _slip_of(event: str) -> str | None:
     """
     written = event.casefold().replace("-", "_").replace(" ", "_")
     for kind in (*TRIGGERS, *AWAITED):
-        if written in kind.split(".")[1:] or _changed(written, kind) <= 2:
+        if written in kind.split(".")[1:] or _changed(written, kind) <= MOST_CHANGED:
             return kind
     return None
 
 
 def _changed(written: str, kind: str) -> int:
     """Return how many characters lie between the two, roughly."""
+    if abs(len(written) - len(kind)) > MOST_CHANGED:
+        return len(kind)
     steps = SequenceMatcher(None, written, kind, autojunk=False).get_opcodes()
     return sum(max(end - start, to - since) for tag, start, end, since, to in steps if tag != "equal")

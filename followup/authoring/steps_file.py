@@ -88,6 +88,7 @@ class StepsReader:
     ids: dict[int, str] = field(default_factory=dict)  # by identity of the step's mapping
     asks: list[str] = field(default_factory=list)
     splits: dict[str, Spot] = field(default_factory=dict)
+    known: dict[bool, Mapping[str, NameType]] = field(default_factory=dict)  # without and with ``event``
 
     def read(self, node: Node | None) -> tuple[Step, ...]:
         """Return every step that can be read; *node* is the list under ``steps``."""
@@ -111,7 +112,10 @@ class StepsReader:
         return read_condition(node, self.report, self._known(event=event))
 
     def _known(self, *, event: bool = False) -> Mapping[str, NameType]:
-        return in_conditions(self.asks, event=event, remembered=self.remembered)
+        """Return the names that can be read; made once, since a file may remember or ask very often."""
+        if event not in self.known:
+            self.known[event] = in_conditions(self.asks, event=event, remembered=self.remembered)
+        return self.known[event]
 
     def _text(self, node: Node | None, what: str) -> Text | None:
         """Return the text with names in *node*, or report why there is none."""

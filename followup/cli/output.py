@@ -45,12 +45,19 @@ def say(text: str = "") -> None:
     _print(_harmless(text))
 
 
+def heading(text: str) -> None:
+    """Print the first line of a part of the result, apart from the part before."""
+    line = _hanging("", _harmless(text))
+    _print()
+    _print(click.style(line, bold=True) if _colour(sys.stdout) else line)
+
+
 def entry(lead: str, text: str) -> None:
     """Print *text* after *lead*; on a terminal that is too narrow it goes on below itself."""
     _print(_hanging(_harmless(lead), _harmless(text)))
 
 
-def _print(text: str, *, end: str = "\n", flush: bool = False) -> None:
+def _print(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
     try:
         print(text, end=end, flush=flush)
     except OSError as error:

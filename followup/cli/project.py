@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from followup.cli import output
-from followup.cli.shared import Moment, json_option, make_app, yes_option
+from followup.cli.shared import (
+    Moment,
+    json_option,
+    make_app,
+    switch_document,
+    tell_first_letters,
+    tell_switched,
+    yes_option,
+)
 
 
 @click.command("init")
@@ -45,7 +53,7 @@ def apply_command(dry_run: bool, first: int | None, as_json: bool) -> None:
     app = make_app()
     files = read_folder(app.settings.project)
     try:
-        bundle, changed, unblocked, held = load(files), False, 0, {}
+        bundle, changed, unblocked, held, switched = load(files), False, 0, {}, {}
     except BundleError as error:
         if as_json:
             output.document({"diagnostics": [asdict(one) for one in error.diagnostics]})
@@ -53,6 +61,7 @@ def apply_command(dry_run: bool, first: int | None, as_json: bool) -> None:
     if not dry_run:
         applied = deploy.apply(app.upgraded_engine, files, clock=app.clock, first=first)
         bundle, changed, unblocked, held = applied.bundle, applied.changed, applied.unblocked, dict(applied.first)
+        switched = dict(applied.switched)
     if as_json:
         output.document(
             {
@@ -63,6 +72,7 @@ def apply_command(dry_run: bool, first: int | None, as_json: bool) -> None:
                 "letters": sorted(bundle.defaults),
                 "unblocked": unblocked,
                 "first": held,
+                "switched": [switch_document(name, switch) for name, switch in switched.items()],
                 "diagnostics": [],
             }
         )
@@ -76,12 +86,8 @@ def apply_command(dry_run: bool, first: int | None, as_json: bool) -> None:
         output.say(f"Nothing changed: bundle {bundle.hash[:12]} already runs.")
     if unblocked:
         output.say(f"{output.plural(unblocked, 'blocked letter')} will be tried again.")
-    for name, number in held.items():
-        first_of = f"The first {number} letters of {name} wait" if number > 1 else f"The first letter of {name} waits"
-        output.say(f"{first_of} until you have read {'them' if number > 1 else 'it'}.")
-    if held:
-        output.hint("followup messages list --state held", "what waits, once it is due")
-        output.hint("followup messages release NUMBER", "let it go")
+    tell_first_letters(held)
+    tell_switched(app, switched, verb="stays")
     if first and not held and not dry_run:
         output.tell("No workflow goes live with this; --first changes nothing.")
 

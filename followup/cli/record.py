@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from followup.cli import output, reasons, story
-from followup.cli.shared import json_option, look_up, make_app
+from followup.cli.shared import json_option, look_up, make_app, tell_switched
 from followup.core.replies import MailKind, Source
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def status_command(as_json: bool) -> None:
     for name, why in status.halted.items():
         if sender := name.partition("sender:")[2]:
             output.tell(f"No letter of {sender} leaves: {why} (followup doctor)")
+    tell_switched(app, status.switched)
     for workflow, held in status.first_letters.items():
         if held:
             waits = "waits" if held == 1 else "wait"
@@ -122,9 +123,10 @@ def conversations_command() -> None:
 @json_option
 def list_conversations(limit: int, as_json: bool) -> None:
     """
-    List who waits for an answer from us: what is urgent first, then who waits longest.
+    List who waits for an answer from us, the most urgent first.
 
-    The owner answers from their own mailbox, to the customer's address.
+    What a workflow called urgent comes first, then who waits longest. The owner answers from their own mailbox,
+    to the customer's address.
     """
     from followup import calendars
     from followup.services import report

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from followup.cli import output
-from followup.cli.shared import make_app, tell_mode
+from followup.cli.shared import make_app, tell_mode, tell_switched
 
 if TYPE_CHECKING:
     from followup.app import App
@@ -138,4 +138,5 @@ def release_command() -> None:
         f"Bundle {applied.bundle.hash[:12]} {runs}: {output.plural(len(applied.bundle.workflows), 'workflow')}, "
         f"{output.plural(len(applied.bundle.letters), 'letter')}."
     )
+    tell_switched(app, applied.switched, verb="stays")
     output.tell(app.whereto)

@@ -1,7 +1,7 @@
 """What several commands have in common."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from followup.cli import output
+from followup.core.workflow import WorkflowStatus
 
 if TYPE_CHECKING:
     from followup.app import App
     from followup.clock import Clock
     from followup.services.report import Record
+    from followup.store.switches import Switch
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,6 +87,34 @@ def look_up(app: "App", email: str) -> "Record":
 
     key = app.settings.suppression_key.get_secret_value()
     return report.record(app.engine, email, library=app.library, suppression_key=key, now=app.clock.now())
+
+
+def tell_first_letters(asked: "Mapping[str, int]") -> None:
+    """Say, by workflow, how many first letters wait until a person has read them."""
+    for name, number in asked.items():
+        first_of = f"The first {number} letters of {name} wait" if number > 1 else f"The first letter of {name} waits"
+        output.say(f"{first_of} until you have read {'them' if number > 1 else 'it'}.")
+    if asked:
+        output.hint("followup messages list --state held", "what waits, once it is due")
+        output.hint("followup messages release NUMBER", "let it go")
+
+
+def tell_switched(app: "App", switched: "Mapping[str, Switch]", *, verb: str = "is") -> None:
+    """Say which workflows an operator has switched, since when and why."""
+    for name, switch in switched.items():
+        since = output.local(switch.since, app.clock.now().tzinfo)
+        output.tell(f"{name} {verb} {switch.status.value.upper()} by an operator since {since}: {switch.reason}")
+        lets = (
+            "shows what would leave, and lets it go on"
+            if switch.status is WorkflowStatus.PAUSED
+            else "lets people in again"
+        )
+        output.hint(f"followup resume {name}", lets)
+
+
+def switch_document(workflow: str, switch: "Switch") -> dict[str, object]:
+    """Return what an operator made of a workflow as JSON has it."""
+    return {"workflow": workflow, "status": switch.status.value, "since": switch.since, "reason": switch.reason}
 
 
 def json_option(command: F) -> F:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from followup.cli import output
-from followup.cli.shared import Moment, dry_run_option, json_option, make_app
+from followup.cli.shared import Moment, dry_run_option, json_option, make_app, switch_document, tell_switched
 
 if TYPE_CHECKING:
     from followup.services.backfill import Asked
@@ -35,6 +35,7 @@ def list_workflows(as_json: bool) -> None:
                     "workflow": one.workflow.name,
                     "title": one.workflow.title,
                     "status": one.workflow.status.value,
+                    "switched": switch_document(one.workflow.name, one.switch) if one.switch else None,
                     "trigger": one.workflow.trigger.event,
                     "owner": one.workflow.owner,
                     "enrollments": dict(one.enrollments),
@@ -56,6 +57,7 @@ def list_workflows(as_json: bool) -> None:
         for one in listed
     ]
     output.table(("workflow", "status", "trigger", "owner", "inside", "ever", "title"), rows)
+    tell_switched(app, {one.workflow.name: one.switch for one in listed if one.switch})
 
 
 @click.command("trigger")

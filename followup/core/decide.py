@@ -46,10 +46,12 @@ from followup.core.workflow import (
     Wait,
     WaitFor,
     Workflow,
+    WorkflowStatus,
     inside,
 )
 
 NEVER_ASKED = "not asked: "
+ARCHIVED = "archived"  # the outcome of runs that were under way when their workflow was archived
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,8 @@ class _Walk:
 
     def run(self) -> Decision:
         position = self.enrollment.position
-        if found := find_exit(self.workflow, self.enrollment, self.facts, now=self.now):
-            outcome, event = found
-            end = _End(Action.EXIT, outcome, max(event.occurred_at, position.since))
-            return self._ended(position.step, end, event=event.kind)
-        order = self.facts.order
-        if order is not None and order.is_void and not self.workflow.is_about_void_orders:  # however that was dated
-            over = _End(Action.EXIT, IMPLIED_EXITS[f"order.{order.status.value}"], position.since)
-            return self._ended(position.step, over, event=f"order.{order.status.value}")
+        if left := self._left(position):
+            return left
         if self.enrollment.state is EnrollmentState.HELD_OUT:
             return self._decision(position)
         step_id, since, phase = position.step, position.since, position.phase
@@ -123,6 +119,20 @@ class _Walk:
                 case _End() as end:
                     return self._ended(step_id, end)
         return self._ended(None, _End(Action.COMPLETE, "finished", since))
+
+    def _left(self, position: Position) -> Decision | None:
+        """Return the end of the run if something takes it out, wherever it stands."""
+        if self.workflow.status is WorkflowStatus.ARCHIVED:  # by an operator, whatever else has happened
+            return self._ended(position.step, _End(Action.EXIT, ARCHIVED, max(self.now, position.since)))
+        if found := find_exit(self.workflow, self.enrollment, self.facts, now=self.now):
+            outcome, event = found
+            end = _End(Action.EXIT, outcome, max(event.occurred_at, position.since))
+            return self._ended(position.step, end, event=event.kind)
+        order = self.facts.order
+        if order is not None and order.is_void and not self.workflow.is_about_void_orders:  # however that was dated
+            over = _End(Action.EXIT, IMPLIED_EXITS[f"order.{order.status.value}"], position.since)
+            return self._ended(position.step, over, event=f"order.{order.status.value}")
+        return None
 
     def _decision(
         self,

@@ -11,7 +11,7 @@ from followup.errors import IllegalTransition
 class EnrollmentState(StrEnum):
     ACTIVE = "active"  # stands at a step
     COMPLETED = "completed"  # reached the end or a stop
-    EXITED = "exited"  # an exit event took it out
+    EXITED = "exited"  # an exit event took it out, or an operator archived its workflow
     HELD_OUT = "held_out"  # gets nothing and is measured; ended or not, it stays held out
 
 

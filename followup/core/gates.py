@@ -20,7 +20,7 @@ from followup.core.customer import ConsentBasis
 from followup.core.enrollment import Enrollment, EnrollmentState
 from followup.core.facts import Facts, values_of
 from followup.core.message import Purpose
-from followup.core.schedule import Calendar, SendWindow
+from followup.core.schedule import Calendar, SendWindow, in_words
 from followup.core.workflow import Ask, Send, Workflow, WorkflowStatus
 
 EXISTING_CUSTOMER = timedelta(days=730)  # 24 months after the last order
@@ -154,13 +154,15 @@ def halted(candidate: Candidate, now: datetime) -> Verdict | None:
 
 
 def paused(candidate: Candidate, now: datetime) -> Verdict | None:
-    if candidate.workflow.status is WorkflowStatus.LIVE:
+    status = candidate.workflow.status
+    if status is WorkflowStatus.LIVE:
         return None
-    return Verdict(VerdictKind.HOLD, "paused", not_live(candidate.workflow.status))
+    kind = VerdictKind.CANCEL if status is WorkflowStatus.ARCHIVED else VerdictKind.HOLD
+    return Verdict(kind, "paused", not_live(status))
 
 
 def not_live(status: WorkflowStatus) -> str:
-    """Return why a letter of a workflow with that status is held."""
+    """Return why a letter of a workflow with that status does not leave."""
     return f"the workflow is {status.value}"
 
 
@@ -269,7 +271,7 @@ def cap(candidate: Candidate, now: datetime) -> Verdict | None:
         "span_hours": rule.span / timedelta(hours=1),
         "last": counted[-1],
     }
-    reason = f"{len(counted)} of {rule.count} letters in the last {_in_words(rule.span)}"
+    reason = f"{len(counted)} of {rule.count} letters in the last {in_words(rule.span)}"
     if rule.skip:
         return Verdict(VerdictKind.SKIP, "cap", reason, values)
     return Verdict(VerdictKind.POSTPONE, "cap", reason, values, until=counted[-rule.count] + rule.span)
@@ -300,13 +302,6 @@ def first_letters(candidate: Candidate, now: datetime) -> Verdict | None:
     if not candidate.unread or candidate.is_reminder:
         return None
     return Verdict(VerdictKind.HOLD, "first_letters", FIRST_LETTERS)
-
-
-def _in_words(span: timedelta) -> str:
-    """Return *span* in the unit a person would use."""
-    if span % timedelta(days=1):
-        return f"{span / timedelta(hours=1):g} hours"
-    return f"{span.days} day{'s' if span.days != 1 else ''}"
 
 
 GATES: tuple[Gate, ...] = (

@@ -1,7 +1,8 @@
 """The real people behind the letters, and the shop they work for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -35,6 +36,26 @@ class Person:
     @property
     def first_name(self) -> str:
         return self.name.split()[0]
+
+
+def covering(people: Mapping[str, Person], key: str, now: datetime, *, otherwise: ZoneInfo) -> str:
+    """
+    Return who does what is a person's at *now* (aware): themselves, or whoever stands in for them while they are away.
+
+    Where everybody who could is away, it stays with the first: they find it when they are back.
+
+    Args:
+        otherwise: where they live who do not say.
+    """
+    seen = [key]
+    while True:
+        person = people.get(seen[-1])
+        cover = person.cover_on(now.astimezone(person.zone or otherwise).date()) if person else None
+        if cover is None:
+            return seen[-1]
+        if cover in seen:
+            return key
+        seen.append(cover)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

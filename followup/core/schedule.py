@@ -3,15 +3,18 @@ When: durations, business days, send windows, zones and both DST changes.
 
 Local time exists only in this module: convert in, choose the wall-clock moment, convert back to UTC.
 A wall-clock time that a clock change skips is taken as the same distance after the gap (02:30 becomes
-03:30), one that occurs twice as the first of the two (PEP 495, ``fold=0``).
+03:30), one that occurs twice as the first of the two (PEP 495, ``fold=0``). A window that opens or closes
+at a time that is skipped does so when the clock changes. Around a change as well, no letter leaves while
+the clock shows an hour that its window does not have.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-DAY = timedelta(days=1)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 SEARCH_DAYS = 400  # a window that has not opened by then never will
 BACKOFF_FIRST, BACKOFF_MOST = timedelta(minutes=1), timedelta(hours=1)
 
@@ -25,15 +28,39 @@ class Calendar:
 
     def is_business_day(self, day: date) -> bool:
         """Tell whether *day* is a weekday and no public holiday."""
-        return day.weekday() < 5 and not self.is_holiday(day)
+        return day.weekday() < 5 and not self.is_holiday(day) and self.has(day)
+
+    def has(self, day: date) -> bool:
+        """Tell whether *day* came at all: a place that moves over the date line leaves one out."""
+        return self.local(self.instant(day, time(12))).date() == day
 
     def local(self, moment: datetime) -> datetime:
         """Return *moment* (aware) on the customer's wall clock."""
         return moment.astimezone(self.zone)
 
+    def shows(self, moment: datetime) -> datetime:
+        """Return what calendar and wall clock of the customer show at *moment* (aware), without a zone."""
+        return self.local(moment).replace(tzinfo=None)
+
     def instant(self, day: date, wall: time) -> datetime:
         """Return the UTC instant at which the wall clock shows *wall* on *day*; see the module for DST."""
-        return datetime.combine(day, wall.replace(fold=0), tzinfo=self.zone).astimezone(UTC)
+        return self._instant(day, wall, fold=0)
+
+    def again(self, day: date, wall: time) -> datetime:
+        """Return the UTC instant at which it shows *wall* for the second time on *day*, if it comes twice."""
+        return self._instant(day, wall, fold=1)
+
+    def reaches(self, day: date, wall: time) -> datetime:
+        """Return the first UTC instant at which the wall clock shows *wall* on *day*, or has skipped it."""
+        wanted, after = datetime.combine(day, wall), self.instant(day, wall)
+        if self.shows(after) == wanted:
+            return after
+        before = self._instant(day, wall, fold=1)  # of a time that is skipped: the change lies between the two
+        seconds = range((after - before) // SECOND)
+        return before + bisect_left(seconds, wanted, key=lambda n: self.shows(before + n * SECOND)) * SECOND
+
+    def _instant(self, day: date, wall: time, *, fold: int) -> datetime:
+        return datetime.combine(day, wall.replace(fold=fold), tzinfo=self.zone).astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +78,7 @@ class Duration:
         wall-clock time and land on the n-th business day after the local date of *start*.
         """
         if not self.business_days:
-            return start + self.elapsed
+            return start.astimezone(UTC) + self.elapsed  # sums of local times go by the clock on the wall
         local = calendar.local(start)
         day = local.date()
         for _ in range(self.business_days):
@@ -79,6 +106,13 @@ def next_wall_time(start: datetime, wall: time, calendar: Calendar) -> datetime:
     return moment if moment >= start else calendar.instant(day + DAY, wall)
 
 
+def in_words(span: timedelta) -> str:
+    """Return *span* in the unit a person would use."""
+    if span % timedelta(days=1):
+        return f"{span / timedelta(hours=1):g} hours"
+    return f"{span.days} day{'s' if span.days != 1 else ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class SendWindow:
     """
@@ -97,11 +131,13 @@ class SendWindow:
     fallback_zone: ZoneInfo | None = None
 
     def _opens_on(self, day: date, calendar: Calendar) -> bool:
-        return day.weekday() in self.weekdays and not (self.business_days and calendar.is_holiday(day))
+        if day.weekday() not in self.weekdays or (self.business_days and calendar.is_holiday(day)):
+            return False
+        return calendar.has(day)
 
     def _span(self, day: date, calendar: Calendar) -> tuple[datetime, datetime]:
         last = day if self.closes > self.opens else day + DAY
-        return calendar.instant(day, self.opens), calendar.instant(last, self.closes)
+        return calendar.reaches(day, self.opens), calendar.reaches(last, self.closes)
 
     def next_open(self, moment: datetime, calendar: Calendar) -> datetime | None:
         """Return *moment* (aware) if the window is open then, else when it next opens; None if it never does."""
@@ -111,8 +147,11 @@ class SendWindow:
             if not self._opens_on(day, calendar):
                 continue
             opens, closes = self._span(day, calendar)
-            if moment < closes and opens < closes:  # a span that a clock change swallowed is no window
-                return max(moment, opens)
+            if opens == closes or moment >= closes:  # a span that a clock change swallowed is no window
+                continue
+            leaves = max(moment, opens)
+            set_back = calendar.shows(leaves) < datetime.combine(day, self.opens)  # to before it opened
+            return calendar.again(day, self.opens) if set_back else leaves
         return None
 
 

@@ -110,7 +110,7 @@ def _start(conn: Connection, one: Known, effect: StartWorkflow, bundle: Bundle, 
         order_id=one.stored.order_id,
         trigger=None,
         entered_at=effect.at,
-        because=f"run:{one.stored.id}:{effect.step}",
+        because=one.stored.entry_key,
     )
     enroll(conn, [entry], bundle=bundle, now=now)
 

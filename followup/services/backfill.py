@@ -83,7 +83,8 @@ def _workflow(bundle: Bundle, name: str) -> Workflow:
         hint = find.nearest(name, bundle.workflows) or "followup workflows list"
         raise NotFound(f"there is no workflow {name!r}", hint=hint)
     if workflow.status is not WorkflowStatus.LIVE:
-        raise UsageError(f"{name} is {workflow.status.value}", hint="Set status: live, then followup apply")
+        back = f"followup resume {name}" if name in bundle.switched else "Set status: live, then followup apply"
+        raise UsageError(f"{name} is {workflow.status.value}", hint=back)
     return workflow
 
 

@@ -9,11 +9,12 @@ from followup.authoring.bundle import Bundle, BundleError, load
 from followup.authoring.starter import sample_shop
 from followup.core.gates import FIRST_LETTERS
 from followup.core.message import HaltScope
+from followup.core.workflow import WorkflowStatus
 from followup.services import quarantine
 from followup.services.checkup import Away, Finding, Grade, Setup, is_reserved
 from followup.services.library import Library
 from followup.services.watch import span, strangers
-from followup.store import gaps, halts, messages, pulse, senders, signs, workflow_limits
+from followup.store import enrollments, gaps, halts, messages, pulse, senders, signs, switches, workflow_limits
 
 SWEEP_LATE = timedelta(minutes=2)
 PUBLIC_MAILBOXES = frozenset({"gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com"})
@@ -55,6 +56,7 @@ def _problems(number: int) -> str:
 def record_findings(conn: Connection, setup: Setup, *, library: Library, now: datetime) -> Iterator[Finding]:
     """Check what stands still, whether a worker lives, what went wrong with letters, and who writes them."""
     yield from _halts(conn, now)
+    yield from _switched(conn, now)
     yield from _senders(conn, setup)
     yield from _first_letters(conn)
     yield from _restored(conn, now)
@@ -83,6 +85,18 @@ def _halts(conn: Connection, now: datetime) -> Iterator[Finding]:
     if halt := standing.get(HaltScope.ALL):
         since = f"all letters are halted for {span(now - halt.since)}: {halt.reason}"
         yield Finding(Grade.WARN, "halted", since, "followup unhalt lets them go on")
+
+
+def _switched(conn: Connection, now: datetime) -> Iterator[Finding]:
+    for workflow, switch in switches.current(conn).items():
+        since = f"{workflow} is {switch.status.value} by an operator for {span(now - switch.since)}: {switch.reason}"
+        if switch.status is WorkflowStatus.PAUSED:
+            yield Finding(Grade.WARN, "paused", since, f"followup resume {workflow} shows what would leave")
+        elif inside := len(enrollments.inside(conn, workflow)):  # whoever archived it was interrupted
+            again = f"followup archive {workflow} ends the rest"
+            yield Finding(Grade.WARN, "archived", f"{since}; {inside:,} still inside", again)
+        else:
+            yield Finding(Grade.OK, "archived", since)
 
 
 def _senders(conn: Connection, setup: Setup) -> Iterator[Finding]:

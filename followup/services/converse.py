@@ -60,6 +60,7 @@ def close_if_open(
             external_id=f"closed:{key or conversation_id}",
         )
         events.add(conn, [closed], now=now)
+        enrollments.wake_for_events(conn, [customer_id], at=now)
         held = messages.held(conn, customer_id=customer_id)
         released = release(conn, held, because=CLOSED, library=library, now=now)
         audit.add(conn, "conversation.close", {"customer_id": customer_id, "released": released}, now=now)

@@ -28,7 +28,7 @@ from followup.services.claim import Claimed, Wave, claim
 from followup.services.library import Library
 from followup.services.settle import Settling
 from followup.services.write import Written, write
-from followup.store import bundles, halts, messages
+from followup.store import bundles, halts, messages, switches
 from followup.store.engine import durably, reading, writing
 
 log = logging.getLogger(__name__)
@@ -116,14 +116,16 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Cal
     try:
         with durably(engine, "deliver.begin") as conn:
             ours = _still_ours(conn, wave.claimed)
-            if enough or halts.current(conn):
-                messages.move(conn, Action.GIVE_BACK, [{"id": message_id} for message_id in ours])
+            newest, switched = bundles.newest_and_switched(conn)
+            stopped = ours if enough or halts.current(conn) else _switched_since(wave.claimed, switched) & ours
+            messages.move(conn, Action.GIVE_BACK, [{"id": message_id} for message_id in stopped])
+            if not (going := ours - stopped):
                 return
-            ready = [one for one in written if one.claimed.message.id in ours]
+            ready = [one for one in written if one.claimed.message.id in going]
             _begin(conn, ready, post=post, now=clock.now())
-            blocked = [{"id": one.message.id, "reason": why} for one, why in broken if one.message.id in ours]
+            blocked = [{"id": one.message.id, "reason": why} for one, why in broken if one.message.id in going]
             # what was applied meanwhile may have mended it, and will not look at it again
-            outdated = bundles.newest_hash(conn) != wave.bundle.hash
+            outdated = newest != wave.bundle.hash
             messages.move(conn, Action.GIVE_BACK if outdated else Action.BLOCK, blocked)
     except TemporaryError as error:  # whether it was committed nobody knows, but nothing has left
         settling.add(dict.fromkeys(ids, RetrySafe(clock.now(), str(error), Cause.KEPT)))
@@ -131,17 +133,24 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Cal
         raise
     for row in blocked:
         log.error("message.blocked", extra={"message_id": row["id"], "reason": row["reason"]})
-    may_begin = _Brake(engine, stopping, until=by - post.pace.no_later_seconds)
+    workflows = {one.claimed.message.workflow for one in ready}
+    may_begin = _Brake(engine, stopping, until=by - post.pace.no_later_seconds, workflows=workflows)
     for answered in post.transport.send([one.mail for one in ready], may_begin=may_begin):
         settling.add({mail.token: answer for mail, answer in answered})
     settling.finish()
 
 
 class _Brake:
-    """Says whether another letter of a wave may begin to leave: there is time, and nobody wants it stopped."""
+    """
+    Says whether another letter of a wave may begin to leave: there is time, and nobody wants it stopped.
 
-    def __init__(self, engine: Engine, stopping: Callable[[], bool], *, until: float) -> None:
-        self._engine, self._stopping, self._until = engine, stopping, until
+    When one of its *workflows* is paused or archived the whole wave stops: what did not begin is due again at once.
+    """
+
+    def __init__(
+        self, engine: Engine, stopping: Callable[[], bool], *, until: float, workflows: Collection[str]
+    ) -> None:
+        self._engine, self._stopping, self._until, self._workflows = engine, stopping, until, workflows
         self._looked, self._halted = time.monotonic(), False
 
     def __call__(self) -> bool:
@@ -153,7 +162,7 @@ class _Brake:
     def _stands_still(self) -> bool:
         try:
             with reading(self._engine) as conn:
-                return bool(halts.current(conn))
+                return bool(halts.current(conn)) or not switches.current(conn).keys().isdisjoint(self._workflows)
         except TemporaryError:  # whoever halts everything now could not tell us
             return True
 
@@ -179,6 +188,11 @@ def _still_ours(conn: Connection, claimed: Sequence[Claimed]) -> set[int]:
     held = messages.lock(conn, [one.message.id for one in claimed], MessageState.CLAIMED)
     attempts = {one.message.id: one.attempt for one in claimed}
     return {key for key, message in held.items() if message.attempts == attempts[key]}
+
+
+def _switched_since(claimed: Sequence[Claimed], switched: Collection[str]) -> set[int]:
+    """Return the messages of workflows that were paused or archived since: no gate has seen that yet."""
+    return {one.message.id for one in claimed if one.message.workflow in switched}
 
 
 def _begin(conn: Connection, ready: Sequence[Written], *, post: Post, now: datetime) -> None:

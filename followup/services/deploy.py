@@ -1,7 +1,8 @@
 """What runs is what was applied: the folder becomes a bundle in the database."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
@@ -12,8 +13,9 @@ from followup.core.workflow import WorkflowStatus
 from followup.services import timers
 from followup.services.converse import release
 from followup.services.library import Library, version_of
-from followup.store import audit, bundles, messages, senders, workflow_limits
+from followup.store import audit, bundles, messages, senders, switches, workflow_limits
 from followup.store.engine import writing
+from followup.store.switches import Switch
 
 RESUMED = "the workflow is live again"
 
@@ -24,7 +26,8 @@ class Applied:
     The bundle that runs now; ``changed`` is False when it already did.
 
     ``unblocked`` letters try again; ``released`` ones were held by a workflow that is live again. ``first`` has,
-    by workflow, how many first letters a person has to read now.
+    by workflow, how many first letters a person has to read now, and ``switched`` those that do not run although their
+    files say live: an operator paused or archived them.
     """
 
     bundle: Bundle
@@ -32,6 +35,7 @@ class Applied:
     unblocked: int = 0
     released: int = 0
     first: Mapping[str, int] = field(default_factory=dict)
+    switched: Mapping[str, Switch] = field(default_factory=dict)
 
 
 def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int | None = None) -> Applied:
@@ -51,19 +55,22 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int 
         library = Library()
         before = library.find_newest(conn)
         unblocked = _unblock(conn)
+        switched = {name: switch for name, switch in switches.current(conn).items() if name in _live(bundle)}
         if not bundles.add(conn, bundle.hash, bundle.files, now=now):
-            return Applied(bundle, changed=False, unblocked=unblocked)
-        resumed = _live(bundle) - (_live(before) if before else set())
-        asked = _ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
+            return Applied(bundle, changed=False, unblocked=unblocked, switched=switched)
+        resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
+        asked = ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
         bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         timers.reset(conn, bundle, now=now)
         held = messages.held(conn, workflows=resumed) if resumed else []
         released = release(conn, held, because=RESUMED, library=library, now=now)
         audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)
-    return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked)
+    return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked, switched=switched)
 
 
-def _ask_for_first(conn: Connection, bundle: Bundle, going_live: set[str], first: int | None) -> dict[str, int]:
+def ask_for_first(
+    conn: Connection, bundle: Bundle, going_live: Collection[str], first: int | None = None
+) -> dict[str, int]:
     """Have a person read the first letters of workflows that go live; return how many of each."""
     asked = {}
     for name in sorted(going_live):
@@ -91,10 +98,14 @@ def release_resumed(engine: Engine, *, library: Library, clock: Clock) -> int:
     """
     with writing(engine, "deploy.resume") as conn:
         bundle = library.find_newest(conn)
-        live = _live(bundle) if bundle else set()
-        reasons = [not_live(status) for status in WorkflowStatus if status is not WorkflowStatus.LIVE]
-        held = [one for reason in reasons for one in messages.held(conn, workflows=live, reason=reason)]
-        return release(conn, held, because=RESUMED, library=library, now=clock.now()) if held else 0
+        return release_paused(conn, _live(bundle) if bundle else (), library=library, now=clock.now())
+
+
+def release_paused(conn: Connection, workflows: Collection[str], *, library: Library, now: datetime) -> int:
+    """Let letters of *workflows*, which are live, go that are held because they were not; return how many."""
+    reasons = [not_live(status) for status in WorkflowStatus if status is not WorkflowStatus.LIVE]
+    held = [one for reason in reasons for one in messages.held(conn, workflows=workflows, reason=reason)]
+    return release(conn, held, because=RESUMED, library=library, now=now) if held else 0
 
 
 def _unblock(conn: Connection) -> int:

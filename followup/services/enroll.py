@@ -16,7 +16,7 @@ from followup.core.workflow import Per, Workflow, WorkflowStatus
 from followup.services import facts
 from followup.services.library import version_of
 from followup.services.verdicts import withdraw
-from followup.store import bundles, customers, decisions, enrollments, messages, orders
+from followup.store import bundles, customers, decisions, enrollments, messages, orders, switches
 from followup.store.decisions import Decided
 from followup.store.enrollments import NewEnrollment, StoredEnrollment
 from followup.store.events import Recorded
@@ -29,8 +29,9 @@ class Entry:
     """
     A request to let a customer, with an order or without one, into a workflow.
 
-    ``trigger`` is None when nothing happened but that another run asked for it; ``because`` names that where there
-    is no order. ``entered_at`` is the business moment from which the run counts: when the trigger happened, or now.
+    ``trigger`` is None when nothing happened but that another run asked for it; ``because`` is then the key of that
+    one, so that runs about no order cannot start each other for ever. ``entered_at`` is the business moment from
+    which the run counts: when the trigger happened, or now.
     A ``backfill`` may reach back as far as it likes; otherwise a trigger older than max_late lets nobody in.
     """
 
@@ -74,11 +75,12 @@ def enroll(conn: Connection, wanted: Iterable[Entry], *, bundle: Bundle, now: da
     known_customers = customers.load(conn, {entry.customer_id for entry in entries}, now=now)
     known_orders = orders.load(conn, {entry.order_id for entry in entries if entry.order_id is not None})
     version_ids = _version_ids(conn, bundle, {entry.workflow.name for entry in entries})
+    switched = switches.current(conn)  # read now that the versions are held: whoever archives waits for them
     results = []
     for entry in entries:
         order = known_orders.get(entry.order_id or 0)
         about = facts.before_entry(known_customers[entry.customer_id], order, entry.workflow, bundle)
-        refused = _refusal(conn, entry, about, now)
+        refused = _refusal(conn, entry, about, switched.get(entry.workflow.name, entry.workflow).status, now)
         entered = refused or _add(conn, entry, version_ids[entry.workflow.name], now)
         if refused is not None:
             decisions.add(conn, [_decided(entry, "not_entered", refused.reason, now, refused.values)])
@@ -90,10 +92,10 @@ def _version_ids(conn: Connection, bundle: Bundle, names: set[str]) -> dict[str,
     return bundles.version_ids(conn, {name: version_of(bundle, name) for name in names})
 
 
-def _refusal(conn: Connection, entry: Entry, about: Facts, now: datetime) -> Entered | None:
+def _refusal(conn: Connection, entry: Entry, about: Facts, status: WorkflowStatus, now: datetime) -> Entered | None:
     workflow, order = entry.workflow, about.order
-    if workflow.status is not WorkflowStatus.LIVE:
-        return Entered(None, f"the workflow is {workflow.status.value}")
+    if status is not WorkflowStatus.LIVE:
+        return Entered(None, f"the workflow is {status.value}")
     if order is not None and order.is_void and not workflow.is_about_void_orders:
         return Entered(None, f"the order was {order.status.value}")
     if not entry.backfill and entry.entered_at < now - workflow.max_late:

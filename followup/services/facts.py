@@ -122,7 +122,10 @@ def _mark(message: StoredMessage, visited: Sequence[Visit]) -> Response | None:
 def _in_force(pinned: Workflow, bundle: Bundle) -> Workflow:
     """Return the pinned version as the newest lets it run: pausing or slowing a workflow concerns those inside too."""
     newest = bundle.workflows.get(pinned.name)
-    if newest is None or (newest.status, newest.per_day) == (pinned.status, pinned.per_day):
+    if newest is None:  # its file is gone; what an operator switched stays so
+        switched = bundle.switched.get(pinned.name)
+        return replace(pinned, status=switched) if switched else pinned
+    if (newest.status, newest.per_day) == (pinned.status, pinned.per_day):
         return pinned
     return replace(pinned, status=newest.status, per_day=newest.per_day)
 

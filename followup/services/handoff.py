@@ -7,15 +7,16 @@ from sqlalchemy import Connection
 from followup.authoring.bundle import Bundle
 from followup.core.decision import HandOff
 from followup.core.events import EventKind
+from followup.core.people import covering
 from followup.services.facts import Known
-from followup.store import conversations, events, notices
+from followup.store import conversations, enrollments, events, notices
 from followup.store.events import NewEvent
 from followup.store.notices import NewNotice
 
 
 def hand_off(conn: Connection, one: Known, effect: HandOff, bundle: Bundle, now: datetime) -> None:
     """Open the customer's conversation for a person, or for who covers them today; the customer's row is held."""
-    person = covering(bundle, effect.person, now)
+    person = covering(bundle.people, effect.person, now, otherwise=bundle.shop.zone)
     key = f"run:{one.stored.id}:{effect.step}"
     about = {"workflow": one.workflow.name, "step": effect.step, "person": person}
     opened = conversations.hand_off(
@@ -25,24 +26,8 @@ def hand_off(conn: Connection, one: Known, effect: HandOff, bundle: Bundle, now:
     if opened:
         told.append(_event(one, EventKind.CONVERSATION_OPENED, key, effect.at, {**about, "owner": person}))
     events.add(conn, told, now=now)
+    enrollments.wake_for_events(conn, [one.stored.customer_id], at=now)
     notices.add(conn, _notice(one, effect, person, key, now))
-
-
-def covering(bundle: Bundle, key: str, now: datetime) -> str:
-    """
-    Return who does what is a person's today: themselves, or whoever stands in for them while they are away.
-
-    Where everybody who could is away, it stays with the first: they find it when they are back.
-    """
-    seen = [key]
-    while (person := bundle.people.get(seen[-1])) is not None:
-        cover = person.cover_on(now.astimezone(person.zone or bundle.shop.zone).date())
-        if cover is None:
-            return seen[-1]
-        if cover in seen:
-            return key
-        seen.append(cover)
-    return key
 
 
 def _event(one: Known, kind: EventKind, key: str, at: datetime, data: dict[str, object]) -> NewEvent:

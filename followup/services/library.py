@@ -52,10 +52,23 @@ class Library:
         newest, switched = bundles.newest_and_switched(conn)
         if newest is None:
             return None
+        bundle = self._applied(conn, newest)
+        return self._switched(bundle, switched) if switched else bundle
+
+    def as_applied(self, conn: Connection) -> Bundle:
+        """
+        Return the bundle that runs as its files have it, whatever an operator has switched since.
+
+        Raises:
+            ConfigurationError: nothing was applied yet.
+        """
+        return self._applied(conn, self.newest(conn).hash)
+
+    def _applied(self, conn: Connection, newest: str) -> Bundle:
         bundle = self._bundle  # another thread may exchange it for a newer one meanwhile
         if bundle is None or bundle.hash != newest:
             bundle = self._bundle = load(bundles.load(conn, newest).files)
-        return self._switched(bundle, switched) if switched else bundle
+        return bundle
 
     def _switched(self, bundle: Bundle, switched: Mapping[str, WorkflowStatus]) -> Bundle:
         known = self._runs
@@ -65,7 +78,7 @@ class Library:
             name: replace(workflow, status=switched.get(name, workflow.status))
             for name, workflow in bundle.workflows.items()
         }
-        runs = replace(bundle, workflows=workflows)
+        runs = replace(bundle, workflows=workflows, switched=switched)
         self._runs = (bundle, switched, runs)
         return runs
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from followup.authoring.bundle import Bundle
 from followup.core.events import EventKind
 from followup.core.message import UNSETTLED, Action, Outcome, sources
+from followup.core.people import covering
 from followup.core.replies import Choice, Source
 from followup.store import conversations, customers, enrollments, events, messages, replies, suppressions
 from followup.store.events import NewEvent
@@ -27,7 +28,7 @@ STOPS = {  # what makes an address one we write to no more, and the reason on th
 def tell(
     conn: Connection, message: StoredMessage, kind: EventKind, external_id: str, now: datetime, **data: object
 ) -> bool:
-    """Put what a customer did about *message* on the timeline; return False when it is there already."""
+    """Put what a customer did about *message* on the timeline, and wake their runs; return False when it is there already."""
     return tell_from(conn, message, kind, source="customer", external_id=external_id, now=now, data=data)
 
 
@@ -52,7 +53,10 @@ def tell_from(
         external_id=external_id,
         data={**about, **data},
     )
-    return bool(events.add(conn, [event], now=now))
+    if not events.add(conn, [event], now=now):
+        return False
+    enrollments.wake_for_events(conn, [message.customer_id], at=now)
+    return True
 
 
 def answer(
@@ -119,7 +123,7 @@ def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, p
         moved = messages.move(conn, Action.ACCEPT, [accepted])
     if moved:
         events.add(conn, [accepted_event(message, sending_at)], now=now)
-        enrollments.wake(conn, [message.enrollment_id], at=now)
+        enrollments.wake_for_events(conn, [message.customer_id], at=now)
     elif message.past:
         log.error("message.sent_again", extra={"message_id": message.id, "state": message.state.value})
         tell_from(
@@ -158,6 +162,7 @@ def waits_for_us(conn: Connection, message: StoredMessage, bundle: Bundle, now: 
     """Open the customer's conversation, or note that it is our turn again."""
     workflow = bundle.workflows.get(message.workflow)
     owner = workflow.owner if workflow else message.sender
+    owner = covering(bundle.people, owner, now, otherwise=bundle.shop.zone)
     if conversations.customer_wrote(conn, message.customer_id, owner, at=now):
         tell(conn, message, EventKind.CONVERSATION_OPENED, f"conversation:{because}", now, owner=owner)
 

@@ -30,6 +30,7 @@ from followup.store import (
     replies,
     senders,
     suppressions,
+    switches,
     visits,
     workflow_limits,
 )
@@ -40,6 +41,7 @@ from followup.store.enrollments import StoredEnrollment
 from followup.store.inbound_mail import UnmatchedMail
 from followup.store.messages import StoredMessage
 from followup.store.replies import ListedReply
+from followup.store.switches import Switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Status:
     ``waiting_for_us`` counts customers who wait for an answer.
 
     ``halted`` has the reason for each thing that stands still: ``all`` letters, or a sender, by ``sender:`` and its
-    key. ``first_letters`` has how many letters of a workflow are held until a person has read them.
+    key. ``switched`` has the workflows that an operator paused or archived. ``first_letters`` has how many letters of
+    a workflow are held until a person has read them.
     """
 
     customers: int
@@ -61,6 +64,7 @@ class Status:
     answers: int
     waiting_for_us: int
     halted: Mapping[str, str]
+    switched: Mapping[str, Switch]
     first_letters: Mapping[str, int]
 
 
@@ -76,6 +80,7 @@ def status(engine: Engine) -> Status:
             replies.count_answers(conn),
             conversations.count_waiting(conn),
             _standing_still(conn),
+            switches.current(conn),
             {name: len(messages.held_ids(conn, name, FIRST_LETTERS)) for name in workflow_limits.pending(conn)},
         )
 
@@ -204,10 +209,11 @@ def why(engine: Engine, number: str, *, library: Library, now: datetime) -> list
 
 @dataclass(frozen=True, slots=True)
 class ListedWorkflow:
-    """A workflow and how many are in it, by state."""
+    """A workflow, how many are in it, by state, and what an operator made of it, if its file has no say."""
 
     workflow: Workflow
     enrollments: Mapping[str, int]
+    switch: Switch | None
 
 
 def workflows(engine: Engine, *, library: Library) -> list[ListedWorkflow]:
@@ -215,7 +221,11 @@ def workflows(engine: Engine, *, library: Library) -> list[ListedWorkflow]:
     with reading(engine) as conn:
         bundle: Bundle = library.newest(conn)
         counts = enrollments.count_by_workflow(conn)
-        return [ListedWorkflow(bundle.workflows[name], counts.get(name, {})) for name in sorted(bundle.workflows)]
+        switched = switches.current(conn)
+        return [
+            ListedWorkflow(bundle.workflows[name], counts.get(name, {}), switched.get(name))
+            for name in sorted(bundle.workflows)
+        ]
 
 
 def replies_of(engine: Engine, *, kind: str | None, limit: int) -> list[ListedReply]:

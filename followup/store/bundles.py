@@ -52,11 +52,25 @@ def add(conn: Connection, hash_: str, files: Mapping[str, str], *, now: datetime
 
 
 def version_ids(conn: Connection, versions: Mapping[str, tuple[str, str]]) -> dict[str, int]:
-    """Store each workflow's (hash, source) if it is new; return the version id by workflow name."""
+    """
+    Store each workflow's (hash, source) if it is new; return the version id by workflow name.
+
+    The versions are held, beside others who do the same: see `lock_versions`.
+    """
     rows = [{"name": name, "hash": hash_, "source": source} for name, (hash_, source) in sorted(versions.items())]
     insert_new(conn, workflow_versions, rows, workflow_versions.c.id)
-    wanted = select(workflow_versions).where(workflow_versions.c.name.in_(list(versions)))
-    return {row.name: row.id for row in conn.execute(wanted) if row.hash == versions[row.name][0]}
+    hashes = [hash_ for hash_, _ in versions.values()]
+    wanted = select(workflow_versions).where(
+        workflow_versions.c.name.in_(list(versions)), workflow_versions.c.hash.in_(hashes)
+    )
+    held = wanted.order_by(workflow_versions.c.id).with_for_update(read=True, key_share=True)
+    return {row.name: row.id for row in conn.execute(held) if row.hash == versions[row.name][0]}
+
+
+def lock_versions(conn: Connection, workflow: str) -> None:
+    """Wait for whoever is letting somebody into *workflow*, and keep others from it until this transaction ends."""
+    wanted = select(workflow_versions.c.id).where(workflow_versions.c.name == workflow)
+    conn.execute(wanted.order_by(workflow_versions.c.id).with_for_update()).all()
 
 
 def version_source(conn: Connection, version_id: int) -> tuple[str, str]:

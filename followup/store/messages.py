@@ -6,7 +6,20 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, delete, func, literal_column, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.facts import Sent
@@ -295,6 +308,23 @@ def held_ids(conn: Connection, workflow: str, reason: str) -> list[int]:
     return list(conn.scalars(wanted.order_by(messages.c.id)))
 
 
+def waiting_ids(conn: Connection, workflow: str, *, now: datetime) -> list[int]:
+    """Return the messages of *workflow* that are held, or due at *now* (business time), oldest first."""
+    held_ = messages.c.state == literal_column("'held'")
+    due_ = (messages.c.state == literal_column("'due'")) & (messages.c.due_at <= now)
+    wanted = [select(messages.c.id).where(messages.c.workflow == workflow, waiting) for waiting in (held_, due_)]
+    return sorted(conn.scalars(union_all(*wanted)))  # each half has an index of its own
+
+
+def count_waiting(conn: Connection, workflow: str) -> dict[MessageState, int]:
+    """Return how many messages of *workflow* are due (now or later) and how many are held."""
+    counts = {}
+    for state in (MessageState.DUE, MessageState.HELD):
+        theirs = messages.c.workflow == workflow, messages.c.state == literal_column(f"'{state.value}'")
+        counts[state] = conn.scalar(select(func.count()).select_from(messages).where(*theirs)) or 0
+    return counts
+
+
 def approve(conn: Connection, ids: Collection[int], *, now: datetime) -> None:
     """Note that a person has let these letters go."""
     conn.execute(update(messages).where(messages.c.id.in_(list(ids))).values(approved_at=now))
@@ -358,6 +388,7 @@ class ListedMessage:
 
     message: StoredMessage
     email: str | None
+    timezone: str | None
     order_number: str | None
     outcome: str | None
     provider_id: str | None
@@ -381,16 +412,22 @@ def find(conn: Connection, message_id: int) -> ListedMessage | None:
     return _listed(row) if row else None
 
 
+def listed_by_id(conn: Connection, ids: Collection[int]) -> list[ListedMessage]:
+    """Return those of *ids* that there are, by id."""
+    wanted = _listing().where(messages.c.id.in_(list(ids)))
+    return [_listed(row) for row in conn.execute(wanted.order_by(messages.c.id))]
+
+
 def _listing() -> Select[Any]:
     return (
-        select(messages, customers.c.email, orders.c.number.label("order_number"))
+        select(messages, customers.c.email, customers.c.timezone, orders.c.number.label("order_number"))
         .join(customers, customers.c.id == messages.c.customer_id)
         .outerjoin(orders, orders.c.id == messages.c.order_id)
     )
 
 
 def _listed(row: Row[Any]) -> ListedMessage:
-    return ListedMessage(_stored(row), row.email, row.order_number, row.outcome, row.provider_id)
+    return ListedMessage(_stored(row), row.email, row.timezone, row.order_number, row.outcome, row.provider_id)
 
 
 def of_enrollments(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, list[StoredMessage]]:

@@ -330,6 +330,7 @@ decisions = Table(
     Index(None, "enrollment_id"),
     Index(None, "customer_id"),
     Index(None, "order_id"),
+    _partial("ix_decisions_not_entered", "workflow", "at", where="verdict = 'not_entered'"),
 )
 
 inbound_mail = Table(

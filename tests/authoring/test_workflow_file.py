@@ -54,6 +54,11 @@ def test_the_least_a_workflow_says() -> None:
     assert (found.max_late, found.max_postpone) == (timedelta(days=3), timedelta(days=14))
 
 
+def test_a_file_cannot_archive_a_workflow() -> None:
+    with pytest.raises(BundleError, match='"status" cannot be "archived"'):
+        load_workflow("check-in", workflow("  - wait: 1 day\n").replace("status: live", "status: archived"))
+
+
 def test_a_workflow_may_limit_its_letters_a_day_and_have_the_first_ones_read() -> None:
     assert (read().per_day, read().first) == (None, 0)
     found = read(more="limits: {per_day: 200}\nfirst: 10\n")

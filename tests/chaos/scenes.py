@@ -16,17 +16,33 @@ from sqlalchemy import select, update
 
 from followup import failpoints
 from followup.core.message import Misconfigured, Unknown
+from followup.core.order import OrderStatus
 from followup.core.provider import EventState
 from followup.errors import FollowupError
 from followup.inbound.sendgrid import PROVIDER
 from followup.mail.smtp import Smtp
-from followup.services import answers, approve, backfill, converse, deploy, fate, receive, restore, suppress, watch
+from followup.services import (
+    answers,
+    approve,
+    backfill,
+    converse,
+    deploy,
+    fate,
+    receive,
+    restore,
+    suppress,
+    switch,
+    watch,
+)
 from followup.services.advance import advance
 from followup.services.deliver import deliver
 from followup.services.halt import halt, unhalt
+from followup.services.happen import happen
 from followup.services.intake import import_orders
+from followup.services.notify import notify
 from followup.services.replay import replay, reserve
 from followup.services.sweep import Work, lease, recover
+from followup.services.timers import ring
 from followup.services.track import track
 from followup.store import messages, provider_events, upgrade
 from followup.store.engine import make_engine, reading, writing
@@ -83,6 +99,13 @@ def held_first(world: World) -> None:
     world.apply(check_in=AT_ONCE.replace("status: live", "status: draft"))
     world.apply(check_in=AT_ONCE.replace("steps:", "first: 1\nsteps:"))
     world.take_in(a_purchase(), a_purchase("T-2", email="ben@example.com"))
+    world.drain()
+
+
+def paused(world: World) -> None:
+    """Let a letter be held for a pause."""
+    sold(world)
+    switch.pause(world.engine, "check-in", "a moment", library=world.library, clock=world.clock)
     world.drain()
 
 
@@ -159,12 +182,62 @@ def _replay(world: World) -> None:
     replay(world.engine, orders, [], library=world.library, post=world.post, clock=world.clock)
 
 
+LATE = """\
+workflow: late
+title: It has not come
+status: live
+owner: nell
+sender: nell
+trigger: {event: order.promise_missed}
+steps:
+  - handoff: nell
+"""
+
+
+def promised(world: World) -> None:
+    """Let the promise about an order have been missed."""
+    world.apply(late=LATE)
+    bought = a_purchase(delivered_at=None, placed_at=MONDAY, status=OrderStatus.FULFILLED)
+    world.take_in(replace(bought, order=replace(bought.order, promised_at=MONDAY)))
+    world.clock.move_to(MONDAY + timedelta(days=1))
+
+
+def handed_over(world: World) -> None:
+    """Let somebody have to be told."""
+    promised(world)
+    _ring(world)
+    _advance(world)
+
+
+def _ring(world: World) -> None:
+    ids = lease(world.engine, now=world.clock.now(), kinds={Work.RING}).get(Work.RING, [])
+    ring(world.engine, ids, library=world.library, clock=world.clock)
+
+
+def _happen(world: World) -> None:
+    given = {"email": "ana@example.com", "order_number": None, "data": {}, "key": "7", "at": None}
+    happen(world.engine, "support.solved", **given, library=world.library, clock=world.clock)
+
+
 SCENES: dict[str, Scene] = {
     "halt": Scene(("halt",), asked, lambda w: halt(w.engine, "a moment", clock=w.clock)),
     "unhalt": Scene(
         ("unhalt",),
         lambda w: (halt(w.engine, "a moment", clock=w.clock), sold(w), w.drain()),
         lambda w: unhalt(w.engine, library=w.library, clock=w.clock),
+    ),
+    "pause": Scene(
+        ("switch.pause",),
+        sold,
+        lambda w: switch.pause(w.engine, "check-in", "a moment", library=w.library, clock=w.clock),
+    ),
+    "resume": Scene(
+        ("switch.resume",), paused, lambda w: switch.resume(w.engine, "check-in", library=w.library, clock=w.clock)
+    ),
+    "archive": Scene(
+        ("switch.archive", "advance"),
+        lambda w: (asked(w), w.take_in(a_purchase("T-2", email="ben@example.com"))),
+        lambda w: switch.archive(w.engine, "check-in", "over", library=w.library, clock=w.clock),
     ),
     "apply": Scene(("deploy.apply",), asked, lambda w: w.apply(check_in=AT_ONCE.replace("5 days", "6 days"))),
     "retry blocked": Scene(("deploy.retry",), blocked, lambda w: deploy.retry_blocked(w.engine)),
@@ -243,6 +316,13 @@ SCENES: dict[str, Scene] = {
     "import orders": Scene(
         ("intake.order",), lambda w: None, lambda w: import_orders(w.engine, [a_purchase()], clock=w.clock)
     ),
+    "a promise that is missed": Scene(("timers.ring",), promised, _ring),
+    "telling a person": Scene(
+        ("notify.lease", "notify.told"),
+        handed_over,
+        lambda w: notify(w.engine, library=w.library, post=w.post, clock=w.clock),
+    ),
+    "an event of the shop's own": Scene(("happen",), asked, _happen),
     "trigger": Scene(
         ("backfill",),
         lambda w: (w.apply(check_in=AT_ONCE), w.take_in(a_purchase(), enroll=False)),
@@ -285,11 +365,15 @@ def digest(world: World) -> dict[str, Any]:
             "answers": rows("answers", "step", "answer"),
             "suppressions": rows("suppressions", "address_hash", "scope", "reason"),
             "halts": rows("halts", "scope", "reason"),
+            "timers": rows("timers", "kind", "workflow", "subject_id", "due_at"),
+            "told": sorted({row[0] for row in rows("notices", "key", "person") if row}),
+            "switches": rows("workflow_switches", "workflow", "status", "reason"),
             "limits": rows("workflow_limits", "workflow", "first", "approved"),
             "conversations": rows("conversations", "customer_id", "closed_at"),
             "inbound": rows("inbound_mail", "state"),
             "reports": rows("provider_events", "state"),
-            "letters": sorted(letter["To"] for letter in world.letters()),
+            "letters": sorted(letter["To"] for letter in world.letters() if not letter["Auto-Submitted"]),
+            "people told": sorted({letter["To"] for letter in world.letters() if letter["Auto-Submitted"]}),
         }
 
 
@@ -331,7 +415,7 @@ def _killed(scene: Scene, world: World, failpoint: str) -> bool:
 def _minutes_pass(world: World) -> None:
     """Let leases run out."""
     with writing(world.engine) as conn:
-        for name in ("messages", "enrollments", "inbound_mail", "provider_events"):
+        for name in ("messages", "enrollments", "inbound_mail", "provider_events", "timers", "notices"):
             of = metadata.tables[name]
             conn.execute(update(of).where(of.c.leased_until.is_not(None)).values(leased_until=real_now(-1)))
 

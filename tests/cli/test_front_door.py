@@ -61,6 +61,7 @@ def test_every_reading_command_has_json() -> None:
     for words in (
         ("status",),
         ("config",),
+        ("report",),
         ("why",),
         ("customers", "show"),
         ("replies", "list"),

@@ -96,6 +96,7 @@ def test_the_numbers(played: Path, cli: Cli) -> None:
         "answers": 1,
         "waiting_for_us": 1,
         "halted": {},
+        "switched": {},
         "first_letters": {},
     }
 

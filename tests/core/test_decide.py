@@ -9,12 +9,12 @@ import pytest
 from followup.core.asks import names_for
 from followup.core.decide import decide
 from followup.core.decision import CancelMessages, NewMessage
-from followup.core.enrollment import Action, Phase, Position
+from followup.core.enrollment import Action, EnrollmentState, Phase, Position
 from followup.core.facts import value_at
 from followup.core.message import MessageState
 from followup.core.replies import Absence
 from followup.core.schedule import Calendar, Duration
-from followup.core.workflow import Condition, Exit, Trigger
+from followup.core.workflow import Condition, Exit, Trigger, WorkflowStatus
 from tests.core.make import (
     START,
     TRIGGER_EVENT,
@@ -447,6 +447,27 @@ def test_an_exit_withdraws_what_has_not_left():
     story.happens("order.cancelled", on(1))
     assert story.decide(on(1)).effects == (CancelMessages(),)
     assert story.letter("s").state is MessageState.CANCELLED
+
+
+@pytest.mark.parametrize("state", [EnrollmentState.ACTIVE, EnrollmentState.HELD_OUT])
+def test_a_run_of_a_workflow_that_was_archived_ends_where_it_stands(state):
+    story = a_story(send("s"), wait("w", days(9)))
+    story.decide(START)
+    story.happens("order.cancelled", on(1))
+    story.workflow = replace(story.workflow, status=WorkflowStatus.ARCHIVED)
+    story.enrollment = replace(story.enrollment, state=state)
+    decision = story.decide(on(2))
+    assert (decision.ended, decision.outcome) == (Action.EXIT, "archived")
+    assert decision.position == Position("s", Phase.DONE, on(2))
+    assert decision.effects == (CancelMessages(),)
+    assert reasons(decision) == [("s", "exited", "archived")]
+
+
+def test_a_paused_workflow_stops_no_wait_and_no_timeout():
+    story = an_asked_story(wait("w", days(1)), stop("done"))
+    story.workflow = replace(story.workflow, status=WorkflowStatus.PAUSED)
+    assert story.decide(on(5)).wake_at == on(6)
+    assert story.decide(on(6)).outcome == "done"
 
 
 def test_an_exit_outranks_a_schedule_a_late_worker_missed():

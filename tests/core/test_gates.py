@@ -97,6 +97,13 @@ def test_a_workflow_that_is_not_live_holds_its_letters(status):
     assert verdict.reason == f"the workflow is {status.value}"
 
 
+def test_an_archived_workflow_cancels_its_letters_and_reminders():
+    for candidate in (a_candidate, a_reminder):
+        verdict = judge(candidate(workflow={"status": WorkflowStatus.ARCHIVED}), now=on(3))
+        assert kind_and_gate(verdict) == (VerdictKind.CANCEL, "paused")
+        assert verdict.reason == "the workflow is archived"
+
+
 @pytest.mark.parametrize("status", [OrderStatus.CANCELLED, OrderStatus.REFUNDED])
 def test_a_void_order_cancels_its_letters(status):
     verdict = judge(a_candidate(known={"order": an_order(status=status)}), now=START)

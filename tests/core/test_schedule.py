@@ -82,7 +82,13 @@ WINDOWS = [
     ("Kathmandu opens at a quarter past", KATHMANDU, OFFICE, "2026-03-03T08:00+05:45", "2026-03-03T03:15Z"),
     ("Saturday in Apia is Friday in UTC", APIA, OFFICE, "2026-03-07T05:00+13:00", "2026-03-08T20:00Z"),
     ("29 February", BERLIN, OFFICE, "2028-02-28T18:00+01:00", "2028-02-29T08:00Z"),
-    ("opens at a skipped 02:30", NEW_YORK, daily("02:30", "06:00"), "2026-03-08T01:00-05:00", "2026-03-08T07:30Z"),
+    (
+        "02:30 is skipped: it is past at 03:00",
+        NEW_YORK,
+        daily("02:30", "06:00"),
+        "2026-03-08T01:00-05:00",
+        "2026-03-08T07:00Z",
+    ),
     (
         "02:30-03:00 is swallowed by the gap: Monday",
         NEW_YORK,
@@ -217,6 +223,16 @@ def test_the_search_for_a_day_gives_up_after_a_while():
     assert next_day(date(2026, 1, 1), lambda _: False) == date(2026, 1, 1) + timedelta(days=400)
 
 
+def test_a_day_that_a_place_left_out_is_no_business_day():
+    assert not APIA.is_business_day(date(2011, 12, 30)), "a Friday in the calendar"
+    assert Duration(business_days=1).after(utc("2011-12-29T10:00-10:00"), APIA) == utc("2012-01-02T10:00+14:00")
+
+
+def test_a_night_that_began_on_a_day_that_a_place_left_out_is_none():
+    saturday, monday = utc("2011-12-31T01:00+14:00"), utc("2012-01-02T20:00+14:00")
+    assert NIGHT.next_open(saturday, APIA) == monday, "Friday's night would have lasted until two"
+
+
 def test_instants_come_out_in_utc():
     assert BERLIN.instant(date(2026, 7, 1), time(9)).tzinfo is UTC
 
@@ -246,7 +262,7 @@ def clocks_change_near(moment: datetime, place: Calendar) -> bool:
 
 
 def shows_open(window: SendWindow, moment: datetime, place: Calendar) -> bool:
-    """Read the sign on the door: only wall-clock time, hence not for days on which clocks change."""
+    """Read the sign on the door and the clock on the wall: nothing of instants, and of clocks that change."""
     local = place.local(moment)
     today, wall = local.date(), local.time()
 
@@ -321,6 +337,59 @@ def test_a_wall_time_comes_within_25_hours_and_shows_unless_it_was_skipped(wall,
 @given(st.timedeltas(timedelta(0), timedelta(days=400)), moments, places)
 def test_elapsed_time_is_exact_whatever_the_clocks_do(elapsed, start, place):
     assert Duration(elapsed=elapsed).after(start, place) - start == elapsed
+
+
+durations = st.one_of(
+    st.timedeltas(timedelta(0), timedelta(days=400)).map(lambda elapsed: Duration(elapsed=elapsed)),
+    st.integers(1, 15).map(lambda count: Duration(business_days=count)),
+)
+
+
+@given(durations, moments, places)
+def test_a_wait_may_start_on_the_clock_of_its_place(duration, start, place):
+    assert duration.after(place.local(start), place) == duration.after(start, place)
+
+
+# -- around a clock change, where few random dates would fall --
+
+CHANGES = [
+    (BERLIN, "2026-03-29T01:00Z"),
+    (BERLIN, "2026-10-25T01:00Z"),
+    (NEW_YORK, "2026-03-08T07:00Z"),
+    (NEW_YORK, "2026-11-01T06:00Z"),
+    (LORD_HOWE, "2026-10-03T15:30Z"),
+    (LORD_HOWE, "2026-04-04T15:00Z"),
+    (CAIRO, "2026-04-23T22:00Z"),  # at midnight
+    (CAIRO, "2026-10-29T21:00Z"),
+]
+night_walls = st.builds(time, st.sampled_from([0, 1, 2, 3, 23]), st.sampled_from([0, 15, 30, 45]))
+night_windows = st.builds(SendWindow, opens=night_walls, closes=night_walls)
+
+
+def ticks(change: str) -> list[datetime]:
+    """Return the quarters of an hour around a clock change."""
+    return [utc(change) + n * timedelta(minutes=15) for n in range(-16, 17)]
+
+
+@given(st.sampled_from(CHANGES), night_walls, st.integers(-1, 1))
+def test_a_time_is_past_from_when_the_clock_first_shows_it_or_something_later(change, wall, offset):
+    place, day = change[0], change[0].local(utc(change[1])).date() + timedelta(days=offset)
+    reached, wanted = place.reaches(day, wall), datetime.combine(day, wall)
+    assert place.local(reached).replace(tzinfo=None) >= wanted
+    assert place.local(reached - timedelta(seconds=1)).replace(tzinfo=None) < wanted
+
+
+@given(st.sampled_from(CHANGES), night_windows)
+def test_around_a_change_no_letter_leaves_at_an_hour_that_its_window_does_not_have(change, window):
+    place, around = change
+    assert all(shows_open(window, window.next_open(moment, place), place) for moment in ticks(around))
+
+
+@given(st.sampled_from(CHANGES), night_windows)
+def test_around_a_change_a_window_is_shut_in_its_hours_only_when_they_come_for_the_second_time(change, window):
+    place, around = change
+    shut = [moment for moment in ticks(around) if window.next_open(moment, place) > moment]
+    assert all(place.local(moment).fold for moment in shut if shows_open(window, moment, place))
 
 
 # -- after failures --

@@ -165,6 +165,18 @@ def test_a_cap_counts_letters_of_all_workflows_and_postpones(world: World) -> No
     assert row.postponed_since == MONDAY + timedelta(days=2)
 
 
+@pytest.mark.parametrize(("most", "state"), [("5 days", "due"), ("4 days", "expired")])
+def test_postponing_counts_from_the_first_time_whatever_postpones_again(world: World, most: str, state: str) -> None:
+    rules = f"send_window: {{days: weekdays}}\nlimits: {{cap: 1 message per 4 days}}\nmax_postpone: {most}\nsteps:"
+    capped = CHECK_IN.replace("steps:", rules).replace("arrived", "cooking")
+    world.apply(check_in=CHECK_IN, second=capped.replace("check-in", "second"))
+    world.take_in(a_purchase())
+    world.go_to(MONDAY + timedelta(days=2))
+    world.go_to(MONDAY + timedelta(days=6))  # the cap lets it go, on a Sunday
+    row = world.rows("messages")[1]
+    assert (row.state, row.postponed_since) == (state, MONDAY + timedelta(days=2))
+
+
 def test_one_customer_gets_one_letter_of_a_wave_the_most_urgent_first(world: World) -> None:
     calm, urgent = (
         f"""\

@@ -92,6 +92,15 @@ def upgrade() -> None:
     )
     where = sa.text("told_at IS NULL")
     op.create_index("ix_notices_new", "notices", ["id"], unique=False, postgresql_where=where, sqlite_where=where)
+    where = sa.text("verdict = 'not_entered'")
+    op.create_index(
+        "ix_decisions_not_entered",
+        "decisions",
+        ["workflow", "at"],
+        unique=False,
+        postgresql_where=where,
+        sqlite_where=where,
+    )
 
 
 def _change_checks() -> None:
