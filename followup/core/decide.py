@@ -318,16 +318,16 @@ class _Walk:
         return _End(Action.COMPLETE, NEVER_ASKED + reason, at)
 
     def _until_next_ask(self, step_id: str | None) -> Iterator[Step]:
-        """Yield what comes after a question and before the next one; of a split, in each of its variants."""
-        while step_id is not None:
-            step = self.workflow.step(step_id)
+        """Yield what can come after a question and before the next one, whichever way the run would take."""
+        ahead, seen = [step_id], set[str]()
+        while ahead:
+            following = ahead.pop()
+            step = None if following is None or following in seen else self.workflow.step(following)
             if step is None or isinstance(step, Ask):
-                return
+                continue
+            seen.add(step.id)
             yield step
-            if isinstance(step, Split):
-                for steps in inside(step):
-                    yield from self._until_next_ask(steps[0].id if steps else None)
-            step_id = self.workflow.following(step_id)
+            ahead += [self.workflow.following(step.id), *(steps[0].id for steps in inside(step) if steps)]
 
     def _listen(self, step: Ask, sent: Sent, gives_up: datetime) -> _Move:
         """The question is with the customer: remind once, unless a gate knows better, and wait."""

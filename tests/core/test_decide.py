@@ -306,6 +306,27 @@ def test_a_branch_about_another_question_does_not_handle_not_asked():
     assert story.decide(on(1)).outcome == "not asked: cap"
 
 
+def test_a_branch_within_a_branch_handles_not_asked_and_one_behind_the_next_question_does_not():
+    handling = branch("inner", case(is_set("not_asked"), stop("unasked")))
+    for steps, outcome in (
+        ([branch("outer", case(answer("bad"), stop("bad")), otherwise(handling))], "unasked"),
+        ([branch("outer", otherwise(ask("other"), handling)), send("s")], "not asked: cap"),
+        ([branch("outer", case(answer("bad"), ask("other"))), handling], "unasked"),
+    ):
+        story = a_story(ask("q"), *steps)
+        story.decide(START)
+        story.settles("q", MessageState.SKIPPED, reason="cap")
+        assert story.decide(on(1)).outcome == outcome
+
+
+def test_many_branches_after_a_question_are_walked_once_each():
+    steps = [branch(f"b{n}", case(answer("x"), send(f"s{n}")), otherwise(send(f"t{n}"))) for n in range(40)]
+    story = a_story(ask("q"), *steps)
+    story.decide(START)
+    story.settles("q", MessageState.SKIPPED, reason="cap")
+    assert story.decide(on(1)).outcome == "not asked: cap"
+
+
 def test_a_branch_after_the_one_the_question_stands_in_handles_not_asked():
     story = a_story(branch("b", otherwise(ask("q"))), branch("c", case(is_set("not_asked"), stop("unasked"))))
     story.decide(START)
