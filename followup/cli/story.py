@@ -129,10 +129,10 @@ def as_document(record: "Record") -> dict[str, object]:
         "suppressed": record.suppressed,
         "timeline": [
             {
+                **{key: value for key, value in event.data.items() if key != "message_id"},
                 "at": event.occurred_at,
                 "kind": event.kind,
                 "order": order.number if (order := record.orders.get(event.order_id or 0)) else None,
-                **{key: value for key, value in event.data.items() if key != "message_id"},
             }
             for event in record.timeline
         ],

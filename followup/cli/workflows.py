@@ -138,7 +138,7 @@ def event_command(
 
     try:
         values = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"it is not JSON: {error}", param_hint="--data") from error
     if not isinstance(values, dict):
         raise click.BadParameter('it must be an object, such as {"level": 2}', param_hint="--data")

@@ -16,6 +16,8 @@ def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: 
         told_again = event.kind == workflow.trigger.event and event.order_id == own_order is not None
         if event.id == enrollment.trigger_event_id or told_again or event.occurred_at < enrollment.entered_at:
             continue
+        if enrollment.trigger_event_id is None and event.occurred_at == enrollment.entered_at:
+            continue  # it led to the run that started this one
         for way_out in workflow.exit_on:
             if way_out.event == event.kind and (
                 way_out.where is None or way_out.where(event_names(workflow, facts, event, now))
