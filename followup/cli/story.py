@@ -7,7 +7,7 @@ from followup.core.events import EventKind
 
 if TYPE_CHECKING:
     from followup.core.events import Event
-    from followup.services.report import Opened, Record, Status
+    from followup.services.lookups import Opened, Record, Status
 
 LONGEST_WORDS = 600  # signs of a reply; --json has all of them
 _VERBS = {
