@@ -52,15 +52,16 @@ def timeout_at(step: Ask, sent: Sent, facts: Facts) -> datetime | None:
     """
     Return when the ask gives up waiting; None while its letter has not been accepted.
 
-    An out-of-office note extends it, to the end of the stated day of return and by LONGEST_ABSENCE at most.
+    An out-of-office note that comes in time extends it, once: to the end of the stated day of return, and by
+    LONGEST_ABSENCE at most.
     """
     if sent.accepted_at is None:
         return None
     gives_up = step.timeout.after(sent.accepted_at, facts.calendar)
-    back_on = facts.back_on.get(step.id)
-    if back_on is None:
+    absence = facts.absences.get(step.id)
+    if absence is None or absence.told_at >= gives_up:  # a late one must not rewind the run
         return gives_up
-    back_at = facts.calendar.instant(back_on + timedelta(days=1), time(0))
+    back_at = facts.calendar.instant(absence.back_on + timedelta(days=1), time(0))
     return max(gives_up, min(back_at, gives_up + LONGEST_ABSENCE))
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from followup.core.asks import names_for
 from followup.core.enrollment import Enrollment
-from followup.core.events import Event, EventKind
+from followup.core.events import ORDER_EVENTS, Event, EventKind
 from followup.core.facts import Facts, order_names
 from followup.core.workflow import IMPLIED_EXITS, Workflow
 
@@ -13,8 +13,7 @@ def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: 
     """Return the outcome and the event that takes the enrollment out, or None."""
     own_order = facts.order.id if facts.order else None
     for event in facts.events:
-        told_again = event.kind == workflow.trigger.event and event.order_id == own_order is not None
-        if event.id == enrollment.trigger_event_id or told_again or event.occurred_at < enrollment.entered_at:
+        if _is_trigger(workflow, enrollment, event, own_order) or event.occurred_at < enrollment.entered_at:
             continue
         if enrollment.trigger_event_id is None and event.occurred_at == enrollment.entered_at:
             continue  # it led to the run that started this one
@@ -26,6 +25,12 @@ def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: 
         if event.order_id in {None, own_order} and (outcome := _implied_exit(workflow, event)):
             return outcome, event
     return None
+
+
+def _is_trigger(workflow: Workflow, enrollment: Enrollment, event: Event, own_order: int | None) -> bool:
+    """Tell whether the run began with *event*; of one order each of its events happens once, whoever tells of it."""
+    told_again = event.kind == workflow.trigger.event and event.kind in ORDER_EVENTS
+    return event.id == enrollment.trigger_event_id or (told_again and event.order_id == own_order is not None)
 
 
 def _implied_exit(workflow: Workflow, event: Event) -> str | None:

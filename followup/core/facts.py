@@ -6,7 +6,7 @@ Everything a decision may look at, and the names under which conditions and lett
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from followup.core.customer import Customer
@@ -14,7 +14,7 @@ from followup.core.events import Event
 from followup.core.message import MessageState
 from followup.core.order import Item, Order
 from followup.core.people import Person, Shop
-from followup.core.replies import Response
+from followup.core.replies import Absence, Response
 from followup.core.schedule import Calendar
 from followup.core.workflow import Condition
 
@@ -120,7 +120,7 @@ class Facts:
     answers: Mapping[str, str] = field(default_factory=dict)
     last_reply: str | None = None
     orders: Mapping[int, Order] = field(default_factory=dict)  # those that ``events`` speak of
-    back_on: Mapping[str, date] = field(default_factory=dict)  # by step: the return an out-of-office note gave
+    absences: Mapping[str, Absence] = field(default_factory=dict)  # by step: its first out-of-office note
     elsewhere: Mapping[str, Response] = field(default_factory=dict)  # by letter: what another run was answered to it
     timed_out: bool = False  # how the last wait_for ended
 

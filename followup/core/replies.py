@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 BURST = timedelta(seconds=60)  # visits closer together than this belong together
@@ -77,6 +77,14 @@ class Response:
     intent: str | None = None
     language: str | None = None
     provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """An out-of-office note: when it came, and the day of return that it gave."""
+
+    told_at: datetime
+    back_on: date
 
 
 @dataclass(frozen=True, slots=True)

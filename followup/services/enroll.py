@@ -1,7 +1,7 @@
 """Who comes into a workflow, and why somebody did not."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -183,7 +183,8 @@ def _supersede(conn: Connection, entry: Entry, now: datetime) -> None:
     for run in _older_runs(conn, entry):
         ended.append(run.ended(SUPERSEDED, at=now))
         withdraw(conn, run.id, None, None, reason=f"the run ended: {SUPERSEDED}", now=now)
-        decisions.add(conn, [_decided(entry, "exited", SUPERSEDED, now, enrollment_id=run.id)])
+        about = _decided(entry, "exited", SUPERSEDED, now, enrollment_id=run.id)
+        decisions.add(conn, [replace(about, order_id=run.order_id)])
     enrollments.save(conn, ended)
 
 

@@ -78,7 +78,7 @@ def read(
             answers=answered.get(one.customer_id, {}),
             last_reply=last_words.get(one.customer_id),
             orders=known_orders,
-            back_on=away.get(one.id, {}),
+            absences=away.get(one.id, {}),
             elsewhere=_elsewhere(one, all_said.get(one.customer_id, ())),
             timed_out=one.enrollment.waited is not None and one.enrollment.waited.timed_out,
         )

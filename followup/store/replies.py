@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, func, insert, null, select, union_all
 
-from followup.core.replies import MailKind, Response, Source
+from followup.core.replies import Absence, MailKind, Response, Source
 from followup.store.schema import answers, customers, messages, replies
 from followup.store.types import insert_new
 
@@ -191,15 +191,15 @@ def elsewhere(conn: Connection, customer_ids: Collection[int]) -> dict[int, list
     return {key: sorted(some, key=lambda one: one.response.at) for key, some in found.items()}
 
 
-def absences(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, dict[str, date]]:
-    """Return by enrollment and step the day of return that the first out-of-office note gave."""
-    found: dict[int, dict[str, date]] = {}
-    wanted = select(replies.c.enrollment_id, replies.c.returns_on, messages.c.step).join(
-        messages, messages.c.id == replies.c.message_id
-    )
+def absences(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, dict[str, Absence]]:
+    """Return by enrollment and step the first out-of-office note that gave a day of return."""
+    found: dict[int, dict[str, Absence]] = {}
+    about = (replies.c.enrollment_id, replies.c.received_at, replies.c.returns_on, messages.c.step)
+    wanted = select(*about).join(messages, messages.c.id == replies.c.message_id)
     wanted = wanted.where(replies.c.enrollment_id.in_(list(enrollment_ids)), replies.c.returns_on.is_not(None))
     for row in conn.execute(wanted.order_by(replies.c.id)):
-        found.setdefault(row.enrollment_id, {}).setdefault(row.step, date.fromisoformat(row.returns_on))
+        absence = Absence(row.received_at, date.fromisoformat(row.returns_on))
+        found.setdefault(row.enrollment_id, {}).setdefault(row.step, absence)
     return found
 
 

@@ -1,7 +1,7 @@
 """What happens next to one enrollment: each rule as one test."""
 
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +12,7 @@ from followup.core.decision import CancelMessages, NewMessage
 from followup.core.enrollment import Action, EnrollmentState, Phase, Position
 from followup.core.facts import value_at
 from followup.core.message import MessageState
+from followup.core.replies import Absence
 from followup.core.schedule import Calendar, Duration
 from followup.core.workflow import Condition, Exit, Trigger, WorkflowStatus
 from tests.core.make import (
@@ -195,6 +196,28 @@ def test_a_timeout_is_an_outcome():
 def test_a_timeout_in_business_days_follows_the_calendar():
     story = an_asked_story(timeout=Duration(business_days=5))
     assert story.decide(START).wake_at == on(7)  # Monday to Monday
+
+
+@pytest.mark.parametrize(
+    ("back_on", "gives_up"),
+    [
+        (date(2026, 3, 4), on(5)),  # back before the time is over
+        (date(2026, 3, 10), utc("2026-03-11 00:00")),
+        (date(2026, 6, 1), on(35)),
+    ],
+)
+def test_an_out_of_office_note_extends_the_timeout_to_the_day_of_return_by_30_days_at_most(back_on, gives_up):
+    story = an_asked_story()
+    story.facts = replace(story.facts, absences={"q": Absence(on(1), back_on)})
+    assert story.decide(on(1)).wake_at == gives_up
+
+
+def test_an_out_of_office_note_after_the_timeout_does_not_rewind_the_run():
+    story = an_asked_story(wait("w", days(9)), branch("b", case(is_set("no_reply"), stop("silent"))))
+    story.decide(on(5))
+    story.facts = replace(story.facts, absences={"q": Absence(on(5), date(2026, 3, 30))})
+    story.answers("q", on(6), "good")
+    assert story.decide(on(14)).outcome == "silent"
 
 
 def test_an_answer_in_time_moves_the_run_on_from_that_moment():
@@ -502,6 +525,12 @@ def test_the_trigger_told_again_of_the_same_order_is_no_exit():
     story = a_story(wait("w", days(9)), exit_on=(Exit("order.placed"),), trigger=Trigger("order.placed"))
     story.happens("order.placed", on(1))
     assert story.decide(on(1)).ended is None
+
+
+def test_another_event_of_the_shops_own_about_the_same_order_is_an_exit():
+    story = a_story(wait("w", days(9)), exit_on=(Exit("support.opened"),), trigger=Trigger("support.opened"))
+    story.happens("support.opened", on(1))
+    assert story.decide(on(1)).outcome == "support.opened"
 
 
 def test_the_next_order_may_be_an_exit_of_a_run_that_an_order_started():

@@ -4,7 +4,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from followup.core.message import MessageState
-from followup.core.replies import MailKind, Response, Source
+from followup.core.replies import Absence, MailKind, Response, Source
 from followup.store import replies
 from followup.store.engine import writing
 from followup.store.replies import NewAnswer, NewReply
@@ -139,7 +139,10 @@ def test_the_first_note_of_absence_at_a_step_gives_the_day_of_return(engine: Eng
         ana.wrote(conn, 4, "away", **away, returns_on="2026-05-01", message_id=ana.more)
         ben.wrote(conn, 1, "away", **away, returns_on="2026-06-01")
         assert replies.absences(conn, [ana.enrollment_id]) == {
-            ana.enrollment_id: {"ask": date(2026, 3, 9), "more": date(2026, 5, 1)}
+            ana.enrollment_id: {
+                "ask": Absence(at(2), date(2026, 3, 9)),
+                "more": Absence(at(4), date(2026, 5, 1)),
+            }
         }
 
 
