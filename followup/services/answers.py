@@ -15,7 +15,7 @@ from followup.errors import NotFound, UsageError
 from followup.services import record, timers
 from followup.services.letterhead import Letterhead, letterhead
 from followup.services.library import Library
-from followup.store import customers, enrollments, messages, replies, visits
+from followup.store import customers, messages, replies, visits
 from followup.store.engine import reading, writing
 from followup.store.messages import StoredMessage
 
@@ -165,5 +165,4 @@ def _record(
     if choice.negative or comment:
         record.waits_for_us(conn, message, bundle, now, because=key)
     timers.customer_heard(conn, [message.customer_id], bundle)
-    enrollments.wake(conn, [message.enrollment_id], at=now)
     return True

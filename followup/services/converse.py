@@ -55,6 +55,7 @@ def close_if_open(
             external_id=f"closed:{key or conversation_id}",
         )
         events.add(conn, [closed], now=now)
+        enrollments.wake_for_events(conn, [customer_id], at=now)
         released = release(conn, messages.held(conn, customer_id=customer_id), library=library, now=now)
         audit.add(conn, "conversation.close", {"customer_id": customer_id, "released": released}, now=now)
     return released

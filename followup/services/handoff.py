@@ -8,7 +8,7 @@ from followup.authoring.bundle import Bundle
 from followup.core.decision import HandOff
 from followup.core.events import EventKind
 from followup.services.facts import Known
-from followup.store import conversations, events, notices
+from followup.store import conversations, enrollments, events, notices
 from followup.store.events import NewEvent
 from followup.store.notices import NewNotice
 
@@ -25,6 +25,7 @@ def hand_off(conn: Connection, one: Known, effect: HandOff, bundle: Bundle, now:
     if opened:
         told.append(_event(one, EventKind.CONVERSATION_OPENED, key, effect.at, {**about, "owner": person}))
     events.add(conn, told, now=now)
+    enrollments.wake_for_events(conn, [one.stored.customer_id], at=now)
     notices.add(conn, _notice(one, effect, person, key, now))
 
 

@@ -28,7 +28,7 @@ from followup.services import quarantine, record, timers
 from followup.services.deliver import Post
 from followup.services.library import Library
 from followup.services.stop import unsubscribe
-from followup.store import aliases, customers, enrollments, inbound_mail, messages, replies, signs
+from followup.store import aliases, customers, inbound_mail, messages, replies, signs
 from followup.store.engine import reading, writing
 from followup.store.messages import StoredMessage
 from followup.store.replies import NewReply
@@ -259,7 +259,6 @@ def _replied(
         if event in record.STOPS:
             record.stop_writing_to(conn, message, post.suppression_key, event, now, source="mail")
         record.tell(conn, message, event, f"reply:{stored.content_hash}", now, **told)
-        enrollments.wake_for_events(conn, [message.customer_id], at=now)
         return Heard(InboundState.PROCESSED, kind, message.customer_id, words.text)
     choice = matching_choice(words.text, message.asked)
     if choice is not None:
@@ -275,7 +274,6 @@ def _replied(
     )
     record.waits_for_us(conn, message, bundle, now, because=f"reply:{stored.content_hash}")
     timers.customer_heard(conn, [message.customer_id], bundle)
-    enrollments.wake(conn, [message.enrollment_id], at=now)
     return Heard(InboundState.PROCESSED, kind, message.customer_id, words.text, choice.id if choice else None)
 
 

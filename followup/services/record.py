@@ -27,7 +27,7 @@ STOPS = {  # what makes an address one we write to no more, and the reason on th
 def tell(
     conn: Connection, message: StoredMessage, kind: EventKind, external_id: str, now: datetime, **data: object
 ) -> bool:
-    """Put what a customer did about *message* on the timeline; return False when it is there already."""
+    """Put what a customer did about *message* on the timeline, and wake their runs; False: it is there already."""
     return tell_from(conn, message, kind, source="customer", external_id=external_id, now=now, data=data)
 
 
@@ -52,7 +52,10 @@ def tell_from(
         external_id=external_id,
         data={**about, **data},
     )
-    return bool(events.add(conn, [event], now=now))
+    if not events.add(conn, [event], now=now):
+        return False
+    enrollments.wake_for_events(conn, [message.customer_id], at=now)
+    return True
 
 
 def answer(
@@ -119,7 +122,7 @@ def prove_accepted(conn: Connection, message: StoredMessage, now: datetime, *, p
         moved = messages.move(conn, Action.ACCEPT, [accepted])
     if moved:
         events.add(conn, [accepted_event(message, sending_at)], now=now)
-        enrollments.wake(conn, [message.enrollment_id], at=now)
+        enrollments.wake_for_events(conn, [message.customer_id], at=now)
     elif message.past:
         log.error("message.sent_again", extra={"message_id": message.id, "state": message.state.value})
         tell_from(

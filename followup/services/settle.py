@@ -119,8 +119,9 @@ def settle(
             messages.move(conn, action, rows)
         taken = [message for message, answer in answered if isinstance(answer, Accepted)]
         events.add(conn, [record.accepted_event(message, moment) for message in taken], now=moment)
-        done = [message.enrollment_id for message, answer in answered if isinstance(answer, Accepted | Rejected)]
+        done = [message.enrollment_id for message, answer in answered if isinstance(answer, Rejected)]
         enrollments.wake(conn, done, at=moment)
+        enrollments.wake_for_events(conn, {message.customer_id for message in taken}, at=moment)
         _take_as_evidence(conn, answers, {message.token for message in taken}, clock.now())
         if heard_now:
             _tell_senders(conn, answered, clock.now())

@@ -11,7 +11,7 @@ from followup.errors import NotFound
 from followup.services import record
 from followup.services.letterhead import Letterhead, letterhead
 from followup.services.library import Library
-from followup.store import customers, enrollments, events, messages, suppressions, visits
+from followup.store import customers, events, messages, suppressions, visits
 from followup.store.engine import reading, writing
 from followup.store.messages import StoredMessage
 
@@ -37,7 +37,6 @@ def unsubscribe(
     record.prove_accepted(conn, message, now)
     record.stop_writing_to(conn, message, suppression_key, EventKind.CUSTOMER_UNSUBSCRIBED, now, source=source)
     record.tell(conn, message, EventKind.CUSTOMER_UNSUBSCRIBED, key, now)
-    enrollments.wake_for_events(conn, [message.customer_id], at=now)
 
 
 def unsubscribe_by_link(engine: Engine, token_name: str, *, suppression_key: str, clock: Clock) -> None:

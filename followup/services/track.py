@@ -131,4 +131,3 @@ def _stop(
     key = f"{message.token}:{kind.value}"
     if record.tell_from(conn, message, kind, source=PROVIDER, external_id=key, now=at, data=told):
         record.stop_writing_to(conn, message, suppression_key, kind, at, source=PROVIDER)
-        enrollments.wake_for_events(conn, [message.customer_id], at=stored.received_at)

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited, moved
@@ -114,9 +114,17 @@ def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
 
 
 def lock(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
-    """Wait for, hold and return the enrollments among *ids* that have not ended, by id."""
-    wanted = select(enrollments).where(enrollments.c.id.in_(list(ids)), enrollments.c.ended_at.is_(None))
-    return [_stored(row) for row in conn.execute(wanted.order_by(enrollments.c.id).with_for_update(key_share=True))]
+    """
+    Wait for, hold and return the enrollments among *ids* that have not ended, by id.
+
+    The others of their customers are held with them: whatever is put on a customer's timeline wakes all of them, and
+    who took them one after the other would lock others out.
+    """
+    wanted = set(ids)
+    whose = select(enrollments.c.customer_id).where(enrollments.c.id.in_(wanted))
+    theirs = select(enrollments).where(enrollments.c.customer_id.in_(whose), enrollments.c.ended_at.is_(None))
+    rows = conn.execute(theirs.order_by(enrollments.c.id).with_for_update(key_share=True))
+    return [_stored(row) for row in rows if row.id in wanted]
 
 
 def unlease(conn: Connection, ids: Collection[int]) -> None:
@@ -192,10 +200,12 @@ def wake_for_events(conn: Connection, customer_ids: Collection[int], *, at: date
     _wake(conn, enrollments.c.customer_id.in_(list(customer_ids)), at)
 
 
-def _wake(conn: Connection, which: Any, at: datetime) -> None:
+def _wake(conn: Connection, which: ColumnElement[bool], at: datetime) -> None:
+    """Wake them in the order in which everybody takes them; an UPDATE by itself takes rows as it finds them."""
     later = or_(enrollments.c.wake_at.is_(None), enrollments.c.wake_at > at)
-    under_way = enrollments.c.ended_at.is_(None)
-    conn.execute(update(enrollments).where(which, under_way, later).values(wake_at=at))
+    asleep = select(enrollments.c.id).where(which, enrollments.c.ended_at.is_(None), later).order_by(enrollments.c.id)
+    taken = asleep.with_for_update(key_share=True).cte("asleep")
+    conn.execute(update(enrollments).where(enrollments.c.id.in_(select(taken.c.id))).values(wake_at=at))
 
 
 def free_leases(conn: Connection) -> None:

@@ -200,11 +200,19 @@ def test_only_active_enrollments_are_held_for_a_decision(engine: Engine) -> None
 
 def test_what_another_holds_is_passed_over(postgres_engine: Engine) -> None:
     with writing(postgres_engine) as conn:
-        ana = a_customer(conn)
-        keys = [an_enrollment(conn, ana) for _ in range(2)]
+        keys = [an_enrollment(conn, a_customer(conn, who)) for who in ("ana", "ben")]
     with writing(postgres_engine) as one, writing(postgres_engine) as two:
         enrollments.lock(one, keys[:1])
         assert [held.id for held in enrollments.lock_free(two, keys)] == keys[1:]
+
+
+def test_with_a_run_are_held_the_others_of_its_customer(postgres_engine: Engine) -> None:
+    with writing(postgres_engine) as conn:
+        ana = a_customer(conn)
+        keys = [an_enrollment(conn, ana) for _ in range(2)]
+    with writing(postgres_engine) as one, writing(postgres_engine) as two:
+        assert [held.id for held in enrollments.lock(one, keys[1:])] == keys[1:]
+        assert enrollments.lock_free(two, keys) == []
 
 
 # -- moving --
