@@ -14,7 +14,7 @@ def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: 
     own_order = facts.order.id if facts.order else None
     for event in facts.events:
         told_again = event.kind == workflow.trigger.event and event.order_id == own_order is not None
-        if event.id == enrollment.trigger_event_id or told_again or event.occurred_at < enrollment.entered_at:
+        if event.id == enrollment.trigger_event_id or told_again or (event.occurred_at, event.id) <= enrollment.began:
             continue
         for way_out in workflow.exit_on:
             if way_out.event == event.kind and (
