@@ -249,10 +249,10 @@ class _Walk:
 
     def _awaited(self, step: WaitFor) -> Iterator[Event]:
         """Yield the events that would end *step*, oldest first: those since the last wait was over."""
-        last = self.waited or Waited(self.enrollment.entered_at, self.enrollment.trigger_event_id)
+        since = (self.waited.until, self.waited.event_id or 0) if self.waited else self.enrollment.began
         own_order = self.facts.order.id if self.facts.order else None
         for event in self.facts.events:
-            if event.kind != step.event or (event.occurred_at, event.id) <= (last.until, last.event_id or 0):
+            if event.kind != step.event or (event.occurred_at, event.id) <= since:
                 continue
             if self.workflow.trigger.per is Per.ORDER and event.order_id not in {None, own_order}:
                 continue

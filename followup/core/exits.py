@@ -13,10 +13,8 @@ def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: 
     """Return the outcome and the event that takes the enrollment out, or None."""
     own_order = facts.order.id if facts.order else None
     for event in facts.events:
-        if _is_trigger(workflow, enrollment, event, own_order) or event.occurred_at < enrollment.entered_at:
+        if _is_trigger(workflow, enrollment, event, own_order) or (event.occurred_at, event.id) <= enrollment.began:
             continue
-        if enrollment.trigger_event_id is None and event.occurred_at == enrollment.entered_at:
-            continue  # it led to the run that started this one
         for way_out in workflow.exit_on:
             if way_out.event == event.kind and (
                 way_out.where is None or way_out.where(event_names(workflow, facts, event, now))

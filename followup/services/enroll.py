@@ -164,7 +164,7 @@ def _add(conn: Connection, entry: Entry, version_id: int, now: datetime) -> Ente
             trigger_event_id=entry.trigger.event.id if entry.trigger else None,
             entered_at=entry.entered_at,
             first_step=None if held_out else entry.workflow.first_step,
-            wake_at=None if held_out else min(now, entry.entered_at),
+            wake_at=min(now, entry.entered_at),  # who is held out as well: what ends a run may have happened already
             state=EnrollmentState.HELD_OUT if held_out else EnrollmentState.ACTIVE,
         ),
     )
