@@ -87,6 +87,7 @@ class StepsReader:
     references: list[Reference] = field(default_factory=list)
     ids: dict[int, str] = field(default_factory=dict)  # by identity of the step's mapping
     asks: list[str] = field(default_factory=list)
+    nodes: dict[str, YamlMapping] = field(default_factory=dict)  # the steps by id
     splits: dict[str, Spot] = field(default_factory=dict)
     known: dict[bool, Mapping[str, NameType]] = field(default_factory=dict)  # without and with ``event``
 
@@ -143,6 +144,8 @@ class StepsReader:
                 taken.add(self.ids[id(step)])
             if kind == "ask":
                 self.asks.append(self.ids[id(step)])
+            if id(step) in self.ids:
+                self.nodes[self.ids[id(step)]] = step
 
     def _given_id(self, step: YamlMapping) -> str | None:
         entry = step.entries.get("id")
