@@ -1,0 +1,1 @@
+"""What a workflow means, checked before anybody is in it."""
