@@ -1,1 +1,33 @@
-"""What a workflow means, checked before anybody is in it."""
+"""
+What a workflow means, checked before anybody is in it: the rules W201 to W215.
+
+Each rule is a function that says in its docstring whom it protects. They look at `core.workflow.Workflow`
+values and at what the letters ask; positions come from the file. What is running is never checked again.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from followup.authoring.diagnostics import Report
+from followup.authoring.meaning import order
+from followup.authoring.meaning.letters import Meant, meant
+from followup.authoring.meaning.subject import Finding, Rule, Subject
+
+__all__ = ["RULES", "Finding", "Meant", "Subject", "check", "findings", "meant"]
+
+RULES: Mapping[str, Rule] = {  # in order: at one place, the first one that finds something is reported
+    "206": order.unreachable,
+    "205": order.question_upon_question,
+}
+
+
+def findings(subject: Subject) -> Iterator[tuple[str, Finding]]:
+    """Yield what the rules find, each with the number of its rule."""
+    for number, rule in RULES.items():
+        for finding in dict.fromkeys(rule(subject)):
+            yield number, finding
+
+
+def check(subject: Subject, report: Report) -> None:
+    """Report everything in the workflow that cannot be meant."""
+    for number, finding in findings(subject):
+        report.add(finding.spot, number, finding.message, finding.help)
