@@ -8,15 +8,19 @@ values and at what the letters ask; positions come from the file. What is runnin
 from collections.abc import Iterator, Mapping
 
 from followup.authoring.diagnostics import Report
-from followup.authoring.meaning import order
+from followup.authoring.meaning import answers, order
 from followup.authoring.meaning.letters import Meant, meant
 from followup.authoring.meaning.subject import Finding, Rule, Subject
 
 __all__ = ["RULES", "Finding", "Meant", "Subject", "check", "findings", "meant"]
 
 RULES: Mapping[str, Rule] = {  # in order: at one place, the first one that finds something is reported
+    "202": answers.no_such_answer,
     "206": order.unreachable,
+    "201": answers.leads_nowhere,
     "205": order.question_upon_question,
+    "208": answers.nobody_hears,
+    "211": answers.pitch_after_a_complaint,
 }
 
 
