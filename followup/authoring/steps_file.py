@@ -299,7 +299,8 @@ class StepsReader:
     def _send(self, fields: Fields, step_id: str, when: Condition | None) -> Step | None:
         letter = self._letter(fields, "send", asks=False)
         sender = self._refer(fields, "from", "person")
-        reason = fields.text("ignore_send_window")
+        node = fields.get("ignore_send_window")  # true and the like are read as well: authoring.meaning asks why
+        reason = node.raw.strip() if isinstance(node, Scalar) else fields.text("ignore_send_window")
         if letter is None:
             return None
         return Send(id=step_id, when=when, letter=letter, sender=sender, ignore_send_window=reason)

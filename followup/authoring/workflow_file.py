@@ -229,8 +229,6 @@ class _Reader:
         every = frozenset(range(7))
         if isinstance(node, Sequence):
             days = [self._weekday(item) for item in node.items]
-            if not days:
-                self.report.add(node.spot, "105", '"days" is empty: nothing would ever be sent.')
             return frozenset(day for day in days if day is not None), False
         if isinstance(node, Scalar) and node.raw.strip().casefold()[:3] in WEEKDAYS:
             day = self._weekday(node)

@@ -8,7 +8,7 @@ values and at what the letters ask; positions come from the file. What is runnin
 from collections.abc import Iterator, Mapping
 
 from followup.authoring.diagnostics import Report
-from followup.authoring.meaning import answers, order
+from followup.authoring.meaning import answers, order, terms
 from followup.authoring.meaning.letters import Meant, meant
 from followup.authoring.meaning.subject import Finding, Rule, Subject
 
@@ -21,6 +21,12 @@ RULES: Mapping[str, Rule] = {  # in order: at one place, the first one that find
     "205": order.question_upon_question,
     "208": answers.nobody_hears,
     "211": answers.pitch_after_a_complaint,
+    "204": terms.awaited_and_exit,
+    "209": terms.holdout_without_goal,
+    "210": terms.goal_before_the_end,
+    "212": terms.late_reminder,
+    "213": terms.window_never_opens,
+    "214": terms.no_reason,
 }
 
 
