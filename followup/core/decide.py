@@ -313,21 +313,9 @@ class _Walk:
         return _Go(onward, gives_up)
 
     def _not_asked(self, step: Ask, reason: str, at: datetime, onward: str | None) -> _Move:
-        if any(_reads_not_asked(later, step.id) for later in self._until_next_ask(onward)):
+        if goes_on_unasked(self.workflow, step):
             return _Go(onward, at)
         return _End(Action.COMPLETE, NEVER_ASKED + reason, at)
-
-    def _until_next_ask(self, step_id: str | None) -> Iterator[Step]:
-        """Yield what comes after a question and before the next one; of a split, in each of its variants."""
-        while step_id is not None:
-            step = self.workflow.step(step_id)
-            if step is None or isinstance(step, Ask):
-                return
-            yield step
-            if isinstance(step, Split):
-                for steps in inside(step):
-                    yield from self._until_next_ask(steps[0].id if steps else None)
-            step_id = self.workflow.following(step_id)
 
     def _listen(self, step: Ask, sent: Sent, gives_up: datetime) -> _Move:
         """The question is with the customer: remind once, unless a gate knows better, and wait."""
@@ -350,6 +338,26 @@ class _Walk:
                 return case.do[0].id if case.do else onward
         self.notes.append(Note(step.id, "branch", "no case holds"))
         return onward
+
+
+def goes_on_unasked(workflow: Workflow, ask: Ask) -> bool:
+    """Tell whether a run goes on when *ask* was not sent: a branch before the next question reads ``not_asked``."""
+    return any(_reads_not_asked(later, ask.id) for later in _until_next_ask(workflow, workflow.following(ask.id)))
+
+
+def _until_next_ask(workflow: Workflow, first: str | None) -> Iterator[Step]:
+    """Yield what comes from *first* on and before the next question, once; of a split, in each of its variants."""
+    ahead, seen = [first], set[str]()
+    while ahead:
+        step_id = ahead.pop()
+        step = workflow.step(step_id) if step_id else None
+        if step is None or isinstance(step, Ask) or step.id in seen:
+            continue
+        seen.add(step.id)
+        yield step
+        ahead.append(workflow.following(step.id))
+        if isinstance(step, Split):
+            ahead += [steps[0].id for steps in inside(step) if steps]
 
 
 def _reads_not_asked(step: Step, ask: str) -> bool:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from followup.core.asks import names_for
-from followup.core.decide import decide
+from followup.core.decide import decide, goes_on_unasked
 from followup.core.decision import CancelMessages, NewMessage
 from followup.core.enrollment import Action, EnrollmentState, Phase, Position
 from followup.core.facts import value_at
@@ -38,8 +38,10 @@ from tests.core.make import (
     otherwise,
     send,
     sent,
+    split,
     stop,
     utc,
+    variant,
     wait,
     wait_for,
 )
@@ -346,6 +348,13 @@ def test_a_reminder_reads_what_its_question_read():
     story.accepts("second", on(1))
     assert names_for(story.workflow, story.facts, now=on(2))["answer"] is None
     assert names_for(story.workflow, story.facts, now=on(2), before="second")["answer"] == "good"
+
+
+def test_what_comes_after_a_question_is_looked_through_once_however_many_splits_there_are():
+    halves = [split(f"s{n}", variant("a", 1, wait(f"a{n}")), variant("b", 1, wait(f"b{n}"))) for n in range(60)]
+    assert not goes_on_unasked(a_workflow(ask("q"), *halves), ask("q"))
+    last = branch("last", case(is_set("not_asked"), stop("unasked")))
+    assert goes_on_unasked(a_workflow(ask("q"), *halves, last), ask("q"))
 
 
 def test_nobody_is_silent_who_was_not_asked():

@@ -29,7 +29,7 @@ from followup.store.engine import make_engine, reading, writing
 from followup.store.types import real_now
 from tests.services.test_checkup import a_setup
 from tests.services.test_senders import waits
-from tests.services.world import CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply
+from tests.services.world import CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply, about_cooking
 from tests.wire.harness import until
 
 AT_ONCE = CHECK_IN.replace("  - wait: 2 days\n", "", 1)
@@ -120,7 +120,7 @@ def test_a_paused_workflow_takes_nobody_in_and_says_why(shop: World) -> None:
 def test_the_letters_of_people_inside_are_held_and_those_of_other_workflows_leave(
     engine: Engine, tmp_path: Path
 ) -> None:
-    shop = shop_with(engine, tmp_path, check_in=AT_ONCE, other=OTHER.replace("ask: arrived", "ask: cooking", 1))
+    shop = shop_with(engine, tmp_path, check_in=AT_ONCE, other=about_cooking(OTHER))
     shop.take_in(a_purchase())
     write_letters(shop)
     pause(shop)
