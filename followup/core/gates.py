@@ -255,7 +255,10 @@ def capacity(candidate: Candidate, now: datetime) -> Verdict | None:
     if limit is None or not asks or candidate.waiting_for_owner <= limit:
         return None
     values = {"owner": candidate.workflow.owner, "waiting": candidate.waiting_for_owner, "backlog": limit}
-    reason = f"{candidate.waiting_for_owner} customers wait for an answer from {candidate.workflow.owner}"
+    waiting = (
+        "1 customer waits" if candidate.waiting_for_owner == 1 else f"{candidate.waiting_for_owner} customers wait"
+    )
+    reason = f"{waiting} for an answer from {candidate.workflow.owner}"
     return Verdict(VerdictKind.POSTPONE, "capacity", reason, values, until=now + LOOK_AGAIN)
 
 
@@ -293,7 +296,7 @@ def per_day(candidate: Candidate, now: datetime) -> Verdict | None:
     if limit is None or len(candidate.today) < limit:
         return None
     values: dict[str, object] = {"per_day": limit, "left": sum(at <= now for at in candidate.today)}
-    reason = f"{limit} letters of this workflow in the last 24 hours"
+    reason = f"{limit} letter{'' if limit == 1 else 's'} of this workflow in the last 24 hours"
     return Verdict(VerdictKind.POSTPONE, PER_DAY, reason, values, until=candidate.today[-limit] + DAY)
 
 

@@ -399,6 +399,12 @@ def test_no_new_question_while_more_customers_wait_than_the_owner_can_listen_to(
         assert verdict.values == {"owner": "mara", "waiting": waiting, "backlog": 15}
 
 
+@pytest.mark.parametrize(("waiting", "who"), [(1, "1 customer waits"), (2, "2 customers wait")])
+def test_a_lack_of_capacity_counts_in_words(waiting, who):
+    verdict = judge(candidate(a_workflow(ask("q")), "q", backlog=0, waiting_for_owner=waiting), now=START)
+    assert verdict.reason == f"{who} for an answer from mara"
+
+
 def test_capacity_holds_back_questions_only():
     for workflow, step, round_ in ((a_workflow(send("s")), "s", 0), (a_workflow(ask("q")), "q", 1)):
         known = {"sent": by_step(sent("q"))} if round_ else {}

@@ -35,7 +35,10 @@ PROJECT = FOLDER / "project"
 _KEYS = {
     "about", "zone", "workflows", "people", "shop", "letters", "customers", "happens", "until", "moves",
 }  # fmt: skip
-_MOMENT = re.compile(r"(?P<wall>\w{3} \d{1,2} \w{3} \d{4} \d\d:\d\d)( (?P<offset>[+-]\d\d:\d\d))?( (?P<zone>\w+/\w+))?")
+_MOMENT = re.compile(
+    r"(?P<wall>\w{3} \d{1,2} \w{3} \d{4} \d\d:\d\d)(?P<seconds>:\d\d)?"
+    r"( (?P<offset>[+-]\d\d:\d\d))?( (?P<zone>\w+/\w+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def instant(text: str, zone: ZoneInfo) -> datetime:
     assert found is not None, f"{text!r} is no moment; one is written like Mon 2 Mar 2026 10:00"
     wall, offset = found["wall"], found["offset"]
     where = ZoneInfo(found["zone"]) if found["zone"] else zone
-    local = datetime.strptime(wall, "%a %d %b %Y %H:%M").replace(tzinfo=where)
+    local = datetime.strptime(wall + (found["seconds"] or ":00"), "%a %d %b %Y %H:%M:%S").replace(tzinfo=where)
     assert f"{local:%a}" == wall[:3], f"{text!r} is a {local:%A}"
     if offset is not None and f"{local:%z}" != offset.replace(":", ""):
         local = local.replace(fold=1)

@@ -215,7 +215,7 @@ def test_while_the_owner_has_no_room_for_more_answers_questions_wait(engine: Eng
     )
     hold(shop, a_purchase("T-2", email="ben@example.com"))
     seen = comes_true(shop)
-    assert fates(seen) == {"T-2": ("later", "1 customers wait for an answer from nell")}
+    assert fates(seen) == {"T-2": ("later", "1 customer waits for an answer from nell")}
     assert seen.letters[0].at == MONDAY + 4 * HOUR
 
 
