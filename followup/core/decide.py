@@ -26,7 +26,7 @@ from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase,
 from followup.core.events import Event
 from followup.core.exits import event_names, find_exit
 from followup.core.facts import Facts, Sent, value_at, values_of
-from followup.core.message import NOT_SENT, MessageState
+from followup.core.message import CANCELLABLE, NOT_SENT, MessageState
 from followup.core.schedule import next_wall_time
 from followup.core.workflow import (
     IMPLIED_EXITS,
@@ -294,11 +294,16 @@ class _Walk:
         gives_up = timeout_at(step, sent, self.facts)
         if result.response is None and not result.timed_out:
             return _Sleep(Phase.SENDING, None) if gives_up is None else self._listen(step, sent, gives_up)
-        if (step.id, 1) in self.facts.sent:
-            self.effects.append(CancelMessages(step.id, 1))
         ended_at = result.response.at if result.response else gives_up
         assert ended_at is not None
+        self._withdraw_reminder(step, ended_at, "answered" if result.response else "timed out")
         return _Go(onward, ended_at)
+
+    def _withdraw_reminder(self, step: Ask, at: datetime, why: str) -> None:
+        reminder = self.facts.sent.get((step.id, 1))
+        if reminder is not None and reminder.state in CANCELLABLE:
+            self.effects.append(CancelMessages(step.id, 1))
+            self.notes.append(Note(step.id, "cancelled", f"the reminder is no longer needed: {why}", {"at": at}))
 
     def _not_asked(self, step: Ask, reason: str, at: datetime, onward: str | None) -> _Move:
         if any(_reads_not_asked(later, step.id) for later in self._until_next_ask(onward)):

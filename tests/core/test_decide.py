@@ -382,6 +382,7 @@ def test_a_reminder_is_cancelled_when_the_answer_comes():
     story.answers("q", on(3, 1), "good")
     decision = story.decide(on(3, 1))
     assert CancelMessages("q", 1) in decision.effects
+    assert reasons(decision) == [("q", "cancelled", "the reminder is no longer needed: answered")]
     assert story.letter("q", 1).state is MessageState.CANCELLED
     assert story.letter("thanks").state is MessageState.DUE
 
