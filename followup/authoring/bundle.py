@@ -11,8 +11,10 @@ from followup.authoring.diagnostics import BundleError, Diagnostic, Report, Spot
 from followup.authoring.folder import read_folder
 from followup.authoring.layout import LAYOUT, Layout, default_layout, read_layout
 from followup.authoring.letter_file import LetterFile, letter_name, read_letter
+from followup.authoring.meaning import Subject, check, meant
 from followup.authoring.names import with_remembered
 from followup.authoring.people import PEOPLE, SHOP, read_people, read_shop
+from followup.authoring.places import Places
 from followup.authoring.render import Letter
 from followup.authoring.source import read_yaml, unix_lines
 from followup.authoring.steps_file import Reference, remembered_in
@@ -22,7 +24,7 @@ from followup.core.replies import Question
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import NotFound
 
-__all__ = ["Bundle", "BundleError", "content_hash", "load", "load_workflow", "read_folder"]
+__all__ = ["Bundle", "BundleError", "content_hash", "load", "load_applied", "load_workflow", "read_folder"]
 WORKFLOW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
 
@@ -70,12 +72,21 @@ def load(files: Mapping[str, str]) -> Bundle:
     Raises:
         BundleError: with everything that is wrong in any of them.
     """
-    files = {path: unix_lines(text) for path, text in sorted(files.items())}
-    reader = _Loader(files)
-    bundle = reader.load()
-    if bundle is None:
-        raise BundleError(reader.diagnostics, files)
-    return bundle
+    loader = _Loader(files)
+    bundle = loader.load()
+    loader.check_meaning()
+    return loader.sound(bundle)
+
+
+def load_applied(files: Mapping[str, str]) -> Bundle:
+    """
+    Read *files* that were applied once: what runs stays readable when a later version checks more of its meaning.
+
+    Raises:
+        BundleError: they cannot be read.
+    """
+    loader = _Loader(files)
+    return loader.sound(loader.load())
 
 
 def load_workflow(name: str, text: str) -> Workflow:
@@ -111,9 +122,10 @@ class _Loader:
     """The state of loading one folder."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
-        self.files = files
+        self.files = {path: unix_lines(text) for path, text in sorted(files.items())}
         self.diagnostics: list[Diagnostic] = []
         self.workflows: dict[str, Workflow] = {}
+        self.places: dict[str, Places] = {}  # by workflow
         self.references: dict[str, tuple[Reference, ...]] = {}
         self.letters: dict[tuple[str, str], Letter] = {}
         self.defaults: dict[str, str] = {}
@@ -141,6 +153,27 @@ class _Loader:
             people=people,
             shop=shop,
         )
+
+    def sound(self, bundle: Bundle | None) -> Bundle:
+        """Return the bundle, or raise with all that is wrong."""
+        if bundle is None or self.diagnostics:
+            raise BundleError(self.diagnostics, self.files)
+        return bundle
+
+    def check_meaning(self) -> None:
+        """Check the workflows in which nothing else is wrong, and whose letters could be read."""
+        wrong = {diagnostic.path for diagnostic in self.diagnostics}
+        by_name: dict[str, list[Letter]] = {}
+        for (name, _), letter in self.letters.items():
+            by_name.setdefault(name, []).append(letter)
+        letters = {name: meant(by_name[name], self.letters[name, language]) for name, language in self.defaults.items()}
+        for name, workflow in self.workflows.items():
+            path = f"workflows/{name}.yaml"
+            named = {reference.name for reference in self.references[path] if reference.kind == "letter"}
+            if path not in wrong and named <= set(letters):
+                report = Report(path)
+                check(Subject(workflow, letters, self.workflows, self.places[name]), report)
+                self.diagnostics += report.diagnostics
 
     def _workflow_paths(self) -> list[str]:
         return [path for path in self.files if path.startswith("workflows/") and path not in (PEOPLE, SHOP)]
@@ -170,8 +203,8 @@ class _Loader:
             else:
                 read = read_workflow(name, self.files[path], report, remembered=remembered)
                 self.references[path] = read.references
-                if read.workflow is not None:
-                    self.workflows[name] = read.workflow
+                if read.workflow is not None and read.places is not None:
+                    self.workflows[name], self.places[name] = read.workflow, read.places
             self.diagnostics += report.diagnostics
 
     def _letter_paths(self) -> list[str]:

@@ -107,7 +107,7 @@ def read_hours(text: str) -> tuple[time, time]:
     except Unclear as error:
         raise Unclear("107", f"'{text}' is not a span of hours: {error}", help) from error
     if opens == closes and parts[1] != "24:00":
-        raise Unclear("107", f"'{text}' opens and closes at the same time", help)
+        raise Unclear("213", f"'{text}' opens and closes at the same time", help)
     return opens, closes
 
 

@@ -1,11 +1,10 @@
 """Which events a workflow file may name: those followup knows, and events of the shop's own."""
 
-import re
 from difflib import SequenceMatcher
 
 from followup.authoring.diagnostics import listed
 from followup.authoring.shapes import Fields
-from followup.core.events import OURS, EventKind, is_custom
+from followup.core.events import LONGEST_NAME, NAME, OURS, EventKind, is_custom
 
 TRIGGERS = (
     "order.placed",
@@ -19,8 +18,7 @@ TRIGGERS = (
     "manual",
 )
 AWAITED = tuple(sorted(OURS - {EventKind.CUSTOMER_QUIET, EventKind.MESSAGE_SENT_AGAIN}))  # by exits, waits and goals
-LONGEST, MOST_CHANGED = 80, 2  # characters
-_CUSTOM = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+MOST_CHANGED = 2  # characters
 _NOT_AWAITED = {  # what cannot end a run or a wait, nor be a goal
     "customer.quiet": (
         '"customer.quiet" can only be a trigger.',
@@ -59,8 +57,8 @@ def _read(fields: Fields, key: str, known: tuple[str, ...]) -> str | None:
 
 def _wrong(event: str, known: tuple[str, ...]) -> tuple[str, str, str] | None:
     """Return the number, the message and the help for an *event* that cannot be; None for one of the shop's own."""
-    if len(event) > LONGEST:
-        return "114", f'"{event[:20]}…" is too long for an event.', f"an event may have {LONGEST} characters"
+    if len(event) > LONGEST_NAME:
+        return "114", f'"{event[:20]}…" is too long for an event.', f"an event may have {LONGEST_NAME} characters"
     if event in OURS or event in TRIGGERS:
         starts = f'A run cannot begin with "{event}".', _known_here(known)
         return ("105", *(starts if known is TRIGGERS else _NOT_AWAITED[event]))
@@ -68,7 +66,7 @@ def _wrong(event: str, known: tuple[str, ...]) -> tuple[str, str, str] | None:
         return "101", f'Unknown event "{event}". Did you mean "{meant}"?', _known_here(known, meant)
     if not is_custom(event):
         return "101", f'Unknown event "{event}".', _known_here(known, event)
-    if not _CUSTOM.fullmatch(event):
+    if not NAME.fullmatch(event):
         help = 'write lower-case words with "." or "_" between them, like support.ticket_opened'
         return "114", f'"{event}" cannot be the name of an event.', help
     return None

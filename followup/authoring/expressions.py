@@ -305,8 +305,8 @@ class _Compiler:
         if node.name == "default" and plain and len(node.args) == 1:
             instead = self.compile(node.args[0], depth + 1)
             return lambda names: instead(names) if (found := inner(names)) is None else found
-        if node.name in _FILTERS and plain and not node.args:
-            change = _FILTERS[node.name]
+        if node.name in FILTERS and plain and not node.args:
+            change = FILTERS[node.name]
             return lambda names: change(inner(names))
         raise self._fault(
             node, f'The filter "{node.name}" cannot be used like this in {self.place}.', "default(…), lower, length"
@@ -330,7 +330,7 @@ def _length(value: object) -> int:
     return len(value) if isinstance(value, str | list | tuple | Mapping) else 0
 
 
-_FILTERS: Mapping[str, Callable[[object], object]] = {
+FILTERS: Mapping[str, Callable[[object], object]] = {
     "lower": lambda value: value.lower() if isinstance(value, str) else value,
     "length": _length,
 }

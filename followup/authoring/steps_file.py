@@ -87,6 +87,7 @@ class StepsReader:
     references: list[Reference] = field(default_factory=list)
     ids: dict[int, str] = field(default_factory=dict)  # by identity of the step's mapping
     asks: list[str] = field(default_factory=list)
+    nodes: dict[str, YamlMapping] = field(default_factory=dict)  # the steps by id
     splits: dict[str, Spot] = field(default_factory=dict)
     known: dict[bool, Mapping[str, NameType]] = field(default_factory=dict)  # without and with ``event``
 
@@ -143,6 +144,8 @@ class StepsReader:
                 taken.add(self.ids[id(step)])
             if kind == "ask":
                 self.asks.append(self.ids[id(step)])
+            if id(step) in self.ids:
+                self.nodes[self.ids[id(step)]] = step
 
     def _given_id(self, step: YamlMapping) -> str | None:
         entry = step.entries.get("id")
@@ -296,7 +299,8 @@ class StepsReader:
     def _send(self, fields: Fields, step_id: str, when: Condition | None) -> Step | None:
         letter = self._letter(fields, "send", asks=False)
         sender = self._refer(fields, "from", "person")
-        reason = fields.text("ignore_send_window")
+        node = fields.get("ignore_send_window")  # true and the like are read as well: authoring.meaning asks why
+        reason = node.raw.strip() if isinstance(node, Scalar) else fields.text("ignore_send_window")
         if letter is None:
             return None
         return Send(id=step_id, when=when, letter=letter, sender=sender, ignore_send_window=reason)

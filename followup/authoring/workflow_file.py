@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from followup.authoring.diagnostics import Report, Spot, did_you_mean, listed
 from followup.authoring.durations import Unclear, read_cap, read_hours, read_share, read_timedelta
 from followup.authoring.event_names import read_event, read_trigger
+from followup.authoring.places import Places
 from followup.authoring.shapes import Fields, as_mapping, as_text, kind_of
 from followup.authoring.source import Mapping, Node, Scalar, Sequence, read_yaml
 from followup.authoring.steps_file import Reference, StepsReader
@@ -49,6 +50,7 @@ class WorkflowFile:
 
     workflow: Workflow | None
     references: tuple[Reference, ...] = ()
+    places: Places | None = None  # there is one when there is a workflow
 
 
 def read_workflow(name: str, text: str, report: Report, *, remembered: Collection[str] | None = None) -> WorkflowFile:
@@ -122,7 +124,7 @@ class _Reader:
             **limits,
             **rest,  # type: ignore[arg-type]
         )
-        return WorkflowFile(workflow, references)
+        return WorkflowFile(workflow, references, Places(self.fields.node, self.steps.nodes))
 
     def _check_name(self) -> None:
         written, node = self.fields.text("workflow", numbers=True), self.fields.get("workflow")
@@ -227,8 +229,6 @@ class _Reader:
         every = frozenset(range(7))
         if isinstance(node, Sequence):
             days = [self._weekday(item) for item in node.items]
-            if not days:
-                self.report.add(node.spot, "105", '"days" is empty: nothing would ever be sent.')
             return frozenset(day for day in days if day is not None), False
         if isinstance(node, Scalar) and node.raw.strip().casefold()[:3] in WEEKDAYS:
             day = self._weekday(node)

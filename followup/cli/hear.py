@@ -122,10 +122,10 @@ def list_inbound(limit: int, as_json: bool) -> None:
     from dataclasses import asdict
 
     from followup import calendars
-    from followup.services import report
+    from followup.services import lookups
 
     app = make_app()
-    mails = report.unmatched(app.engine, limit=limit)
+    mails = lookups.unmatched(app.engine, limit=limit)
     if as_json:
         output.document([asdict(mail) for mail in mails])
     elif not mails:

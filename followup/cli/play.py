@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from followup.authoring.acts_file import Act
     from followup.clock import VirtualClock
     from followup.core.order import Purchase
+    from followup.services.lookups import Status
     from followup.services.replay import Replayed
-    from followup.services.report import Status
 
 
 @click.command("replay")
@@ -39,7 +39,7 @@ def replay_command(file: Path, acts_file: Path | None, until: datetime | None, a
     """
     from followup.authoring.acts_file import read_acts
     from followup.clock import VirtualClock
-    from followup.services import report
+    from followup.services import lookups
     from followup.settings import Mode, TransportKind
 
     purchases, bad = _read(file)
@@ -50,7 +50,7 @@ def replay_command(file: Path, acts_file: Path | None, until: datetime | None, a
     started = time.perf_counter()
     replayed = _play(app, clock, purchases, acts, until=until)
     seconds = time.perf_counter() - started
-    status = report.status(app.engine)
+    status = lookups.status(app.engine)
     if as_json:
         output.document(asdict(status) | _numbers(replayed, seconds) | {"acts_scripted": len(acts)})
     else:
@@ -152,7 +152,7 @@ def _demo(folder: Path, *, as_json: bool, kept: bool) -> None:
     from followup.authoring.acts_file import read_acts
     from followup.authoring.starter import DEMO, make_project
     from followup.clock import VirtualClock
-    from followup.services import report
+    from followup.services import lookups
     from followup.settings import Mode, TransportKind
 
     make_project(folder)
@@ -170,7 +170,7 @@ def _demo(folder: Path, *, as_json: bool, kept: bool) -> None:
     )
     output.tell("test mode: nothing leaves this machine")
     replayed = _play(app, clock, purchases, read_acts(DEMO / "acts.yaml"))
-    status = report.status(app.engine)
+    status = lookups.status(app.engine)
     numbers = {
         "orders": status.orders,
         "customers": status.customers,

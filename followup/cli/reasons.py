@@ -11,7 +11,7 @@ from followup.core.message import MessageState
 
 if TYPE_CHECKING:
     from followup.core.schedule import Calendar
-    from followup.services.report import Run, Why
+    from followup.services.lookups import Run, Why
     from followup.store.decisions import Decided
     from followup.store.messages import StoredMessage
 

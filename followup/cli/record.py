@@ -10,7 +10,7 @@ from followup.cli.shared import json_option, look_up, make_app, tell_switched
 from followup.core.replies import MailKind, Source
 
 if TYPE_CHECKING:
-    from followup.services.report import ListedConversation
+    from followup.services.lookups import ListedConversation
     from followup.store.replies import ListedReply
 
 KINDS = [*(kind.value for kind in MailKind), Source.CLICK.value]
@@ -20,10 +20,10 @@ KINDS = [*(kind.value for kind in MailKind), Source.CLICK.value]
 @json_option
 def status_command(as_json: bool) -> None:
     """Show how many of everything there are, by state."""
-    from followup.services import report
+    from followup.services import lookups
 
     app = make_app()
-    status = report.status(app.engine)
+    status = lookups.status(app.engine)
     if as_json:
         output.document({"mode": app.settings.mode.value, "whereto": app.whereto, **asdict(status)})
         return
@@ -43,7 +43,7 @@ def status_command(as_json: bool) -> None:
         output.hint("followup messages list --state held", "what they are; followup messages release lets them go")
     if status.waiting_for_us:
         output.hint("followup conversations list", "who waits for us")
-    if unmatched := report.count_unmatched(app.engine):
+    if unmatched := lookups.count_unmatched(app.engine):
         output.hint("followup inbound list", f"{output.plural(unmatched, 'mail')} on nobody's record")
     if not status.orders:
         output.hint("followup import orders FILE", "bring orders in")
@@ -82,10 +82,10 @@ def list_replies(kind: str | None, limit: int, as_json: bool) -> None:
     A comment that was typed on the answer page stands behind its answer.
     """
     from followup import calendars
-    from followup.services import report
+    from followup.services import lookups
 
     app = make_app()
-    listed = report.replies_of(app.engine, kind=kind, limit=limit)
+    listed = lookups.replies_of(app.engine, kind=kind, limit=limit)
     if as_json:
         output.document([asdict(one) for one in listed])
         return
@@ -129,10 +129,10 @@ def list_conversations(limit: int, as_json: bool) -> None:
     to the customer's address.
     """
     from followup import calendars
-    from followup.services import report
+    from followup.services import lookups
 
     app = make_app()
-    waiting = report.waiting(app.engine, limit=limit)
+    waiting = lookups.waiting(app.engine, limit=limit)
     if as_json:
         output.document([asdict(one.waiting) | {"last_words": one.last_words} for one in waiting])
         return
@@ -189,10 +189,10 @@ def why_command(order: str, as_json: bool) -> None:
 
     Shows every recorded decision with the values it rests on, in the customer's local time.
     """
-    from followup.services import report
+    from followup.services import lookups
 
     app = make_app()
-    found = report.why(app.engine, order, library=app.library, now=app.clock.now())
+    found = lookups.why(app.engine, order, library=app.library, now=app.clock.now())
     if as_json:
         output.document([reasons.as_document(one) for one in found])
         return

@@ -14,7 +14,7 @@ from followup.core.workflow import WorkflowStatus
 if TYPE_CHECKING:
     from followup.app import App
     from followup.clock import Clock
-    from followup.services.report import Record
+    from followup.services.lookups import Record
     from followup.store.switches import Switch
 
 
@@ -83,10 +83,10 @@ def tell_mode(app: "App") -> None:
 
 def look_up(app: "App", email: str) -> "Record":
     """Return everything about the customer with this address."""
-    from followup.services import report
+    from followup.services import lookups
 
     key = app.settings.suppression_key.get_secret_value()
-    return report.record(app.engine, email, library=app.library, suppression_key=key, now=app.clock.now())
+    return lookups.record(app.engine, email, library=app.library, suppression_key=key, now=app.clock.now())
 
 
 def tell_first_letters(asked: "Mapping[str, int]") -> None:

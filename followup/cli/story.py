@@ -7,7 +7,7 @@ from followup.core.events import EventKind
 
 if TYPE_CHECKING:
     from followup.core.events import Event
-    from followup.services.report import Opened, Record, Status
+    from followup.services.lookups import Opened, Record, Status
 
 LONGEST_WORDS = 600  # signs of a reply; --json has all of them
 _VERBS = {
@@ -129,10 +129,10 @@ def as_document(record: "Record") -> dict[str, object]:
         "suppressed": record.suppressed,
         "timeline": [
             {
+                **{key: value for key, value in event.data.items() if key != "message_id"},
                 "at": event.occurred_at,
                 "kind": event.kind,
                 "order": order.number if (order := record.orders.get(event.order_id or 0)) else None,
-                **{key: value for key, value in event.data.items() if key != "message_id"},
             }
             for event in record.timeline
         ],

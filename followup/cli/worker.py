@@ -10,7 +10,7 @@ from followup.cli.serving import say_hello, stop_on_signals
 from followup.cli.shared import make_app, tell_mode
 
 if TYPE_CHECKING:
-    from followup.services.report import Status
+    from followup.services.lookups import Status
 
 _WORDS = {
     "messages": {
@@ -33,7 +33,7 @@ _WORDS = {
 @click.option("--once", is_flag=True, help="Do what is due now, and end.")
 def worker_command(once: bool) -> None:
     """Do what falls due: move runs on, send letters, read replies. Ends on SIGTERM or Ctrl-C."""
-    from followup.services import report
+    from followup.services import lookups
     from followup.worker.run import Worker, run_once
 
     app = make_app(serving=not once)
@@ -44,17 +44,17 @@ def worker_command(once: bool) -> None:
         stop_on_signals(stopping.set, worker.wake)
         worker.run()
         return
-    before = report.status(app.engine)
+    before = lookups.status(app.engine)
     tell_mode(app)
     done = run_once(app)
-    after = report.status(app.engine)
+    after = lookups.status(app.engine)
     changes = _changes(before, after)
     if not done:
         output.say("Nothing was due.")
     else:
         output.say("Done: " + (", ".join(changes) or "customers moved on, no letter yet") + ".")
     if after.messages.get("blocked"):
-        for reason in report.blocked(app.engine):
+        for reason in lookups.blocked(app.engine):
             output.tell(f"blocked: {reason}")
         output.tell("Mend it; the worker tries again at its next start, and with every followup apply.")
         raise click.exceptions.Exit(1)

@@ -24,10 +24,10 @@ def workflows_command() -> None:
 @json_option
 def list_workflows(as_json: bool) -> None:
     """List the applied workflows and how many customers are in each."""
-    from followup.services import report
+    from followup.services import lookups
 
     app = make_app()
-    listed = report.workflows(app.engine, library=app.library)
+    listed = lookups.workflows(app.engine, library=app.library)
     if as_json:
         output.document(
             [
@@ -138,7 +138,7 @@ def event_command(
 
     try:
         values = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"it is not JSON: {error}", param_hint="--data") from error
     if not isinstance(values, dict):
         raise click.BadParameter('it must be an object, such as {"level": 2}', param_hint="--data")

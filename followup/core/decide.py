@@ -249,10 +249,10 @@ class _Walk:
 
     def _awaited(self, step: WaitFor) -> Iterator[Event]:
         """Yield the events that would end *step*, oldest first: those since the last wait was over."""
-        last = self.waited or Waited(self.enrollment.entered_at, self.enrollment.trigger_event_id)
+        since = (self.waited.until, self.waited.event_id or 0) if self.waited else self.enrollment.began
         own_order = self.facts.order.id if self.facts.order else None
         for event in self.facts.events:
-            if event.kind != step.event or (event.occurred_at, event.id) <= (last.until, last.event_id or 0):
+            if event.kind != step.event or (event.occurred_at, event.id) <= since:
                 continue
             if self.workflow.trigger.per is Per.ORDER and event.order_id not in {None, own_order}:
                 continue
@@ -313,21 +313,9 @@ class _Walk:
         return _Go(onward, gives_up)
 
     def _not_asked(self, step: Ask, reason: str, at: datetime, onward: str | None) -> _Move:
-        if any(_reads_not_asked(later, step.id) for later in self._until_next_ask(onward)):
+        if goes_on_unasked(self.workflow, step):
             return _Go(onward, at)
         return _End(Action.COMPLETE, NEVER_ASKED + reason, at)
-
-    def _until_next_ask(self, step_id: str | None) -> Iterator[Step]:
-        """Yield what can come after a question and before the next one, whichever way the run would take."""
-        ahead, seen = [step_id], set[str]()
-        while ahead:
-            following = ahead.pop()
-            step = None if following is None or following in seen else self.workflow.step(following)
-            if step is None or isinstance(step, Ask):
-                continue
-            seen.add(step.id)
-            yield step
-            ahead += [self.workflow.following(step.id), *(steps[0].id for steps in inside(step) if steps)]
 
     def _listen(self, step: Ask, sent: Sent, gives_up: datetime) -> _Move:
         """The question is with the customer: remind once, unless a gate knows better, and wait."""
@@ -350,6 +338,24 @@ class _Walk:
                 return case.do[0].id if case.do else onward
         self.notes.append(Note(step.id, "branch", "no case holds"))
         return onward
+
+
+def goes_on_unasked(workflow: Workflow, ask: Ask) -> bool:
+    """Tell whether a run goes on when *ask* was not sent: a branch before the next question reads ``not_asked``."""
+    return any(_reads_not_asked(later, ask.id) for later in _until_next_ask(workflow, workflow.following(ask.id)))
+
+
+def _until_next_ask(workflow: Workflow, first: str | None) -> Iterator[Step]:
+    """Yield what can come from *first* on and before the next question, once, whichever way a run would take."""
+    ahead, seen = [first], set[str]()
+    while ahead:
+        step_id = ahead.pop()
+        step = workflow.step(step_id) if step_id else None
+        if step is None or isinstance(step, Ask) or step.id in seen:
+            continue
+        seen.add(step.id)
+        yield step
+        ahead += [workflow.following(step.id), *(steps[0].id for steps in inside(step) if steps)]
 
 
 def _reads_not_asked(step: Step, ask: str) -> bool:

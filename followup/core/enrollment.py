@@ -1,5 +1,6 @@
 """An enrollment: one customer's way through one workflow."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,3 +91,12 @@ class Enrollment:
     position: Position
     trigger_event_id: int | None = None
     waited: Waited | None = None
+
+    @property
+    def began(self) -> tuple[datetime, float]:
+        """
+        Return the moment and the event up to which everything happened before this run.
+
+        That is its trigger; where another run started it, all that happened at that moment may have led to it.
+        """
+        return self.entered_at, math.inf if self.trigger_event_id is None else self.trigger_event_id

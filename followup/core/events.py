@@ -1,5 +1,6 @@
 """The vocabulary of things that happen. The timeline, triggers and exits all speak it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,8 +35,14 @@ OURS = frozenset(kind.value for kind in EventKind)
 OUR_WORDS = frozenset(kind.split(".")[0] for kind in OURS) - {"customer"}  # "order.shiped" is a slip, not a new event
 
 
+LONGEST_NAME = 80  # characters of an event's name
+NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")  # of an event of the shop's own
+
+
 def is_custom(kind: str) -> bool:
-    """Tell whether *kind* can be an event of the shop's own."""
+    """Tell whether *kind* can be an event of the shop's own: not one of ours, nor one that we read as ours."""
+    if kind in {"manual", "customer.erased"}:
+        return False
     return kind not in OURS and kind.split(".", maxsplit=1)[0] not in OUR_WORDS
 
 

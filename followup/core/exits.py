@@ -13,7 +13,7 @@ def find_exit(workflow: Workflow, enrollment: Enrollment, facts: Facts, *, now: 
     """Return the outcome and the event that takes the enrollment out, or None."""
     own_order = facts.order.id if facts.order else None
     for event in facts.events:
-        if _is_trigger(workflow, enrollment, event, own_order) or event.occurred_at < enrollment.entered_at:
+        if _is_trigger(workflow, enrollment, event, own_order) or (event.occurred_at, event.id) <= enrollment.began:
             continue
         for way_out in workflow.exit_on:
             if way_out.event == event.kind and (

@@ -70,7 +70,8 @@ _OF_CUSTOMERS = (HandOff, RememberValues, StartWorkflow)  # what changes more th
 
 def _with_free_customers(conn: Connection, decided: Sequence[tuple[Known, Decision]]) -> list[tuple[Known, Decision]]:
     """
-    Hold the customers whose record is to change; leave those runs for later whose customer somebody else holds.
+    Hold the customers whose record is to change; leave those runs whose customer somebody else holds to the end of
+    their lease.
 
     Nobody who holds an enrollment may wait for a customer: others hold the customer and wait for the enrollment.
     """
@@ -81,8 +82,6 @@ def _with_free_customers(conn: Connection, decided: Sequence[tuple[Known, Decisi
     }
     busy = touching - customers.lock_free(conn, touching) if touching else set()
     waiting = {one.stored.id for one, _ in decided if one.stored.customer_id in busy}
-    if waiting:
-        enrollments.unlease(conn, waiting)
     return [(one, decision) for one, decision in decided if one.stored.id not in waiting]
 
 
@@ -110,7 +109,7 @@ def _start(conn: Connection, one: Known, effect: StartWorkflow, bundle: Bundle, 
         order_id=one.stored.order_id,
         trigger=None,
         entered_at=effect.at,
-        because=one.stored.entry_key,
+        because=one.stored.entry_key.removeprefix(f"customer:{one.stored.customer_id}:"),
     )
     enroll(conn, [entry], bundle=bundle, now=now)
 

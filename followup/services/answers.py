@@ -164,5 +164,5 @@ def _record(
     bundle = library.newest(conn)
     if choice.negative or comment:
         record.waits_for_us(conn, message, bundle, now, because=key)
-    timers.customer_heard(conn, [message.customer_id], bundle)
+    timers.customer_heard(conn, [message.customer_id], bundle, after=now - timers.LOOK_BACK)
     return True

@@ -13,6 +13,7 @@ from followup.core.customer import normalize_address
 from followup.core.facts import Facts
 from followup.core.gates import DAY, PER_DAY, Candidate, Verdict, VerdictKind, judge
 from followup.core.message import Action, HaltScope, Purpose
+from followup.core.people import covering
 from followup.core.workflow import Letter, Workflow
 from followup.services import facts
 from followup.services.facts import Known
@@ -195,7 +196,11 @@ def _candidates(
     halt = halts.current(conn, hold=True).get(HaltScope.ALL)
     why = suppressions.reasons(conn, hashes.values(), {message.workflow for message in wanted})
     unread, in_doubt_until = _unread(conn, wanted), gaps.doubtful_until(conn)
-    limits = {owner: bundle.people[owner].backlog for owner in _owners(known) & bundle.people.keys()}
+    listening = {
+        one.workflow.owner: covering(bundle.people, one.workflow.owner, now, otherwise=bundle.shop.zone)
+        for one in known.values()
+    }  # who answers what the owners are asked, today
+    limits = {person: bundle.people[person].backlog for person in set(listening.values()) & bundle.people.keys()}
     waiting_for = conversations.waiting_for(conn, [owner for owner, limit in limits.items() if limit is not None])
 
     def candidate(message: StoredMessage) -> Candidate:
@@ -218,16 +223,12 @@ def _candidates(
             waiting_since=waiting.get(message.customer_id),
             recent=_left_lately(recent.get(message.customer_id, ()), message, now),
             in_doubt_until=in_doubt_until,
-            backlog=limits.get(one.workflow.owner),
-            waiting_for_owner=waiting_for.get(one.workflow.owner, 0),
+            backlog=limits.get(listening[one.workflow.owner]),
+            waiting_for_owner=waiting_for.get(listening[one.workflow.owner], 0),
             unread=message.id in unread,
         )
 
     return {message.id: candidate(message) for message in wanted}
-
-
-def _owners(known: Mapping[int, Known]) -> set[str]:
-    return {one.workflow.owner for one in known.values()}
 
 
 def _purpose(bundle: Bundle, message: StoredMessage, about: Facts) -> Purpose:

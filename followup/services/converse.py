@@ -69,7 +69,7 @@ def close_if_open(
 
 def release(conn: Connection, held: Sequence[StoredMessage], *, because: str, library: Library, now: datetime) -> int:
     """Let held letters go on at *now*, as late as their workflows allow; return how many."""
-    runs = enrollments.by_id(conn, {message.enrollment_id for message in held})
-    max_late = {key: library.workflow(conn, run.version_id).max_late for key, run in runs.items()}
+    versions = enrollments.versions(conn, {message.enrollment_id for message in held})
+    max_late = {key: library.workflow(conn, version).max_late for key, version in versions.items()}
     decisions.add(conn, [decided_about(one, at=now, verdict="released", reason=because) for one in held])
     return messages.release(conn, held, now=now, max_late=max_late)

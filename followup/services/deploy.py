@@ -61,7 +61,7 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int 
         resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
         asked = ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
         bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
-        timers.reset(conn, bundle, now=now)
+        timers.reset(conn, before, bundle, now=now)
         held = messages.held(conn, workflows=resumed) if resumed else []
         released = release(conn, held, because=RESUMED, library=library, now=now)
         audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)

@@ -16,7 +16,7 @@ from followup.core.workflow import Per, Workflow, WorkflowStatus
 from followup.services import facts
 from followup.services.library import version_of
 from followup.services.verdicts import withdraw
-from followup.store import bundles, customers, decisions, enrollments, messages, orders, switches
+from followup.store import bundles, customers, decisions, enrollments, messages, orders, replies, switches
 from followup.store.decisions import Decided
 from followup.store.enrollments import NewEnrollment, StoredEnrollment
 from followup.store.events import Recorded
@@ -75,17 +75,35 @@ def enroll(conn: Connection, wanted: Iterable[Entry], *, bundle: Bundle, now: da
     known_customers = customers.load(conn, {entry.customer_id for entry in entries}, now=now)
     known_orders = orders.load(conn, {entry.order_id for entry in entries if entry.order_id is not None})
     version_ids = _version_ids(conn, bundle, {entry.workflow.name for entry in entries})
+    said, last_words = _heard(conn, entries)
     switched = switches.current(conn)  # read now that the versions are held: whoever archives waits for them
     results = []
     for entry in entries:
         order = known_orders.get(entry.order_id or 0)
-        about = facts.before_entry(known_customers[entry.customer_id], order, entry.workflow, bundle)
+        about = facts.before_entry(
+            known_customers[entry.customer_id],
+            order,
+            entry.workflow,
+            bundle,
+            answers=said.get(entry.customer_id),
+            last_reply=last_words.get(entry.customer_id),
+        )
         refused = _refusal(conn, entry, about, switched.get(entry.workflow.name, entry.workflow).status, now)
         entered = refused or _add(conn, entry, version_ids[entry.workflow.name], now)
         if refused is not None:
             decisions.add(conn, [_decided(entry, "not_entered", refused.reason, now, refused.values)])
         results.append(entered)
     return results
+
+
+def _heard(conn: Connection, entries: Iterable[Entry]) -> tuple[dict[int, dict[str, str]], dict[int, str]]:
+    """Return by customer their answers and their last words, where a condition of entry asks for any."""
+    asking = {
+        entry.customer_id
+        for entry in entries
+        if any(name.startswith(("answers.", "last_reply")) for when in entry.workflow.only_if for name in when.names)
+    }
+    return (replies.last_answers(conn, asking), replies.last_replies(conn, asking)) if asking else ({}, {})
 
 
 def _version_ids(conn: Connection, bundle: Bundle, names: set[str]) -> dict[str, int]:
@@ -107,7 +125,8 @@ def _refusal(conn: Connection, entry: Entry, about: Facts, status: WorkflowStatu
     older = _older_runs(conn, entry)
     if any(run.enrollment.entered_at > entry.entered_at for run in older):
         return Entered(None, "a newer run is under way")
-    return None if older else _re_entry_refusal(conn, entry)
+    restarts = any(run.enrollment.state is EnrollmentState.ACTIVE for run in older)
+    return None if restarts else _re_entry_refusal(conn, entry)
 
 
 def _older_runs(conn: Connection, entry: Entry) -> list[StoredEnrollment]:
@@ -125,6 +144,8 @@ def _re_entry_refusal(conn: Connection, entry: Entry) -> Entered | None:
     if rule.after is None:
         return None
     last = messages.last_accepted_at(conn, name, entry.customer_id)
+    if is_held_out(entry.workflow, entry.customer_id):  # they get no letters: what counts is when they would have
+        last = enrollments.last_entered_at(conn, name, entry.customer_id, other_than=entry.key)
     if last is not None and entry.entered_at < last + rule.after:
         return Entered(None, f"re_entry: less than {rule.after.days} days since the last letter", {"last": last})
     return None
@@ -143,7 +164,7 @@ def _add(conn: Connection, entry: Entry, version_id: int, now: datetime) -> Ente
             trigger_event_id=entry.trigger.event.id if entry.trigger else None,
             entered_at=entry.entered_at,
             first_step=None if held_out else entry.workflow.first_step,
-            wake_at=None if held_out else min(now, entry.entered_at),
+            wake_at=min(now, entry.entered_at),  # who is held out as well: what ends a run may have happened already
             state=EnrollmentState.HELD_OUT if held_out else EnrollmentState.ACTIVE,
         ),
     )

@@ -49,9 +49,10 @@ def read(
     bundle = library.newest(conn)
     workflows = {one.id: _in_force(library.workflow(conn, one.version_id), bundle) for one in enrolled}
     people = {one.customer_id for one in enrolled}
-    kinds = {kind for workflow in workflows.values() for kind in wanted_events(workflow)} | set(IMPLIED_EXITS)
+    kinds = {kind for workflow in workflows.values() for kind in _wanted(workflow)} | set(IMPLIED_EXITS)
     happened: dict[int, list[Event]] = {}
-    for recorded in events.of_customers(conn, people, kinds):
+    earliest = min(one.enrollment.entered_at for one in enrolled)  # what was before concerns none of them
+    for recorded in events.of_customers(conn, people, kinds, since=earliest):
         happened.setdefault(recorded.customer_id, []).append(recorded.event)
     known_orders = orders.load(conn, _order_ids(enrolled, happened.values()))
     known_customers = customers.load(conn, people, now=now)
@@ -86,18 +87,24 @@ def read(
     return {one.id: known(one) for one in enrolled}
 
 
-def wanted_events(workflow: Workflow) -> Iterator[str]:
+def _wanted(workflow: Workflow) -> Iterator[str]:
     """Yield the kinds of events that runs of *workflow* look at, besides those that end every run."""
     yield from (way_out.event for way_out in workflow.exit_on)
     yield from (step.event for step in workflow.all_steps if isinstance(step, WaitFor))
 
 
 def _elsewhere(one: StoredEnrollment, said: Iterable[Elsewhere]) -> dict[str, Response]:
-    """Return by letter what other runs were answered about the same thing: the order, or all since the entry."""
+    """
+    Return by letter what other workflows were answered about the same thing.
+
+    That is the order of a run that is there for its order; another one, which an event began, asks about what has
+    been since. What the same workflow was told before, it asks anew.
+    """
     about_it: dict[str, list[Response]] = {}
     for other in said:
-        same = other.order_id == one.order_id if one.order_id else other.response.at >= one.enrollment.entered_at
-        if same and other.enrollment_id != one.id:
+        since = one.order_id is None or one.entry_key.startswith("event:")
+        same = other.response.at >= one.enrollment.entered_at if since else other.order_id == one.order_id
+        if same and other.workflow != one.enrollment.workflow:
             about_it.setdefault(other.letter, []).append(other.response)
     return {letter: combined(responses) for letter, responses in about_it.items()}
 
@@ -148,9 +155,19 @@ def _visible(one: StoredEnrollment, workflow: Workflow, happened: Iterable[Event
             yield event
 
 
-def before_entry(customer: Customer, order: Order | None, workflow: Workflow, bundle: Bundle) -> Facts:
+def before_entry(
+    customer: Customer,
+    order: Order | None,
+    workflow: Workflow,
+    bundle: Bundle,
+    *,
+    answers: Mapping[str, str] | None = None,
+    last_reply: str | None = None,
+) -> Facts:
     """Return what an entry condition may look at."""
     return Facts(
+        answers=answers or {},
+        last_reply=last_reply,
         customer=customer,
         order=order,
         calendar=calendar_for(customer, workflow, bundle),

@@ -16,7 +16,7 @@ from followup.store.notices import NewNotice
 
 def hand_off(conn: Connection, one: Known, effect: HandOff, bundle: Bundle, now: datetime) -> None:
     """Open the customer's conversation for a person, or for who covers them today; the customer's row is held."""
-    person = covering(bundle.people, effect.person, now, otherwise=bundle.shop.zone)
+    person = covering(bundle.people, _known(effect.person, one, bundle), now, otherwise=bundle.shop.zone)
     key = f"run:{one.stored.id}:{effect.step}"
     about = {"workflow": one.workflow.name, "step": effect.step, "person": person}
     opened = conversations.hand_off(
@@ -28,6 +28,12 @@ def hand_off(conn: Connection, one: Known, effect: HandOff, bundle: Bundle, now:
     events.add(conn, told, now=now)
     enrollments.wake_for_events(conn, [one.stored.customer_id], at=now)
     notices.add(conn, _notice(one, effect, person, key, now))
+
+
+def _known(person: str, one: Known, bundle: Bundle) -> str:
+    """Return *person*, or the workflow's owner of today where the run still names somebody who is gone."""
+    newest = bundle.workflows.get(one.workflow.name)
+    return person if person in bundle.people or newest is None else newest.owner
 
 
 def _event(one: Known, kind: EventKind, key: str, at: datetime, data: dict[str, object]) -> NewEvent:
@@ -49,7 +55,7 @@ def _notice(one: Known, effect: HandOff, person: str, key: str, now: datetime) -
     said = one.facts.last_reply
     parts = [
         effect.note,
-        f"{name} <{customer.email}>{about}, is yours: answer this mail, and it goes to them.",
+        f"{name}{about}, is yours to answer.",
         f"What they wrote last:\n\n{said}" if said else None,
         f"It was the workflow {one.workflow.name} that asked for you, at its step {effect.step}. No letter goes to"
         " them until you close the conversation:\n\n"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
 from followup.core.customer import normalize_address
-from followup.core.events import OURS, is_custom
+from followup.core.events import LONGEST_NAME, NAME, OURS, is_custom
 from followup.errors import NotFound, UsageError
 from followup.services import find
 from followup.services.enroll import enroll, triggered_by
@@ -19,7 +19,6 @@ from followup.store import customers, enrollments, events
 from followup.store.engine import writing
 from followup.store.events import NewEvent
 
-LONGEST_NAME = 80  # characters
 LARGEST_DATA = 8_000  # bytes of JSON
 SOURCE = "shop"
 
@@ -91,15 +90,21 @@ def happen(
 
 
 def _check(kind: str, data: Mapping[str, object], moment: datetime, now: datetime) -> None:
+    if len(kind) > LONGEST_NAME or not NAME.fullmatch(kind):
+        raise UsageError(f"{kind!r} is no name for an event", hint="Use lower-case words: support.ticket_opened")
     if not is_custom(kind):
         known = "followup makes that event itself" if kind in OURS else "that word is one of followup's own"
         raise UsageError(f"{kind!r} cannot be reported: {known}", hint="Name it after what happened: support.solved")
-    if not 0 < len(kind) <= LONGEST_NAME or not kind.isprintable() or any(char.isspace() for char in kind):
-        raise UsageError(f"{kind!r} is no name for an event", hint="Use words with dots: support.ticket_opened")
-    if len(json.dumps(data)) > LARGEST_DATA:
-        raise UsageError(f"the data of an event may have {LARGEST_DATA:,} bytes", hint="Leave out what no file reads")
     if moment > now:
         raise UsageError(f"{moment.isoformat()} has not come yet", hint="Report it when it has happened")
+    try:
+        written = json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:  # also what is no text (UnicodeEncodeError)
+        raise UsageError(f"the data cannot be kept: {error}", hint="Use text, numbers, true, false, null") from error
+    if b"\\u0000" in written:
+        raise UsageError("the data has a NUL character, which no database keeps", hint="Leave it out")
+    if len(written) > LARGEST_DATA:
+        raise UsageError(f"the data of an event may have {LARGEST_DATA:,} bytes", hint="Leave out what no file reads")
 
 
 def _order(conn: Connection, number: str, customer_id: int) -> int:

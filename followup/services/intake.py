@@ -61,8 +61,7 @@ def take_in(
 
     Args:
         purchases: at most a few hundred; of an order reported twice the last report counts.
-        library: when given, events younger than a workflow's max_late let customers in, and what the orders
-            promise is watched.
+        library: when given, events younger than a workflow's max_late let customers in.
         let_in: False, and nobody comes in for what has happened by *now*.
     """
     latest = {purchase.order.key: purchase for purchase in purchases}
@@ -82,11 +81,10 @@ def take_in(
         if purchase.order.key in bought.changed or purchase.customer.address in people.changed
     }  # a day that a run waits for may have moved
     enrollments.wake_for_events(conn, news | {one.customer_id for one in recorded}, at=now)
-    bundle = library.find_newest(conn) if library else None
-    if bundle is not None:
-        after = None if let_in else now
-        timers.order_changed(conn, bought.ids.values(), bundle, after=after)
-        timers.customer_heard(conn, people.ids.values(), bundle, after=after)
+    after = now - timers.LOOK_BACK if let_in else now
+    timers.order_changed(conn, [bought.ids[key] for key in bought.added | bought.changed], after=after)
+    if library is not None and (bundle := library.find_newest(conn)):
+        timers.customer_heard(conn, {one.customer_id for one in recorded}, bundle, after=after)
     return TakenIn(
         orders_added=len(bought.added),
         orders_changed=len(bought.changed),

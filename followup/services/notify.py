@@ -4,7 +4,8 @@ import html
 import logging
 import random
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -18,7 +19,6 @@ from followup.core.schedule import backoff
 from followup.errors import FollowupError, NotFound
 from followup.mail.headers import SUBJECT_LENGTH, display_name, mailbox, one_line
 from followup.mail.message import OutgoingMail
-from followup.mail.transport import always
 from followup.services.deliver import Post
 from followup.services.library import Library
 from followup.store import notices
@@ -29,17 +29,28 @@ log = logging.getLogger(__name__)
 
 BATCH = 16
 LEASE_SECONDS = 120
+NO_LATER = 5.0  # seconds after the first one at which no mail begins to leave
 PREFIX = "notice-"  # of the token: a report about it is about no letter
 
 
-def notify(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int:
-    """Tell what nobody was told yet; return how many were. What does not get through is tried again later."""
+def notify(
+    engine: Engine, *, library: Library, post: Post, clock: Clock, stopping: Callable[[], bool] = lambda: False
+) -> int:
+    """
+    Tell what nobody was told yet; return how many were. What does not get through is tried again later.
+
+    It takes no longer than a way out takes for one mail and some seconds, for whoever calls it has more to do.
+
+    Args:
+        stopping: True, and no mail begins to leave any more.
+    """
     with writing(engine, "notify.lease") as conn:
         due = notices.lease_new(conn, seconds=LEASE_SECONDS, limit=BATCH)
         bundle = library.newest(conn) if due else None
     if bundle is None:
         return 0
-    told = _tell(due, bundle, post, clock.now())
+    by = time.monotonic() + NO_LATER
+    told = _tell(due, bundle, post, clock.now(), lambda: time.monotonic() < by and not stopping())
     again = {notice.id: _seconds(notice) for notice in due if notice.id not in told}
     with writing(engine, "notify.told") as conn:
         notices.told(conn, told, at=clock.now())
@@ -47,7 +58,7 @@ def notify(engine: Engine, *, library: Library, post: Post, clock: Clock) -> int
     return len(told)
 
 
-def _tell(due: Sequence[Notice], bundle: Bundle, post: Post, now: datetime) -> set[int]:
+def _tell(due: Sequence[Notice], bundle: Bundle, post: Post, now: datetime, may_begin: Callable[[], bool]) -> set[int]:
     """Send each notice; return the ids of those that were taken."""
     written: dict[str, Notice] = {}
     mails = []
@@ -59,7 +70,7 @@ def _tell(due: Sequence[Notice], bundle: Bundle, post: Post, now: datetime) -> s
         else:
             written[mail.token] = notice
     told = set()
-    for answered in post.transport.send(mails, may_begin=always):
+    for answered in post.transport.send(mails, may_begin=may_begin):
         for mail, answer in answered:
             notice = written[mail.token]
             if isinstance(answer, Accepted):
@@ -85,6 +96,7 @@ def _mail(notice: Notice, bundle: Bundle, post: Post, now: datetime) -> Outgoing
     if person is None:
         raise NotFound(f"{notice.person!r} is not in people.yaml")
     name = PREFIX + tokens.name_from(secrets.token_bytes(tokens.NAME_BYTES))
+    customer, text = _answerable(notice)
     return OutgoingMail(
         token=name,
         letter="notice",
@@ -93,9 +105,19 @@ def _mail(notice: Notice, bundle: Bundle, post: Post, now: datetime) -> Outgoing
         from_email=mailbox(person.email),
         to_email=mailbox(person.email),
         to_name=display_name(person.name),
-        reply_to=mailbox(notice.reply_to or person.email),
+        reply_to=customer or mailbox(person.email),
         subject=one_line(notice.subject, SUBJECT_LENGTH),
-        text=f"{notice.text}\n",
-        html=f'<div style="white-space:pre-wrap">{html.escape(notice.text)}</div>',
+        text=f"{text}\n",
+        html=f'<div style="white-space:pre-wrap">{html.escape(text)}</div>',
         headers={"Message-ID": post.identity.message_id(name), "Auto-Submitted": "auto-generated"},  # RFC 3834
     )
+
+
+def _answerable(notice: Notice) -> tuple[str | None, str]:
+    """Return the customer's address for the Reply-To, None where no header takes it, and what to say of that."""
+    try:
+        if notice.reply_to:
+            return mailbox(notice.reply_to), f"{notice.text}\n\nAnswer this mail, and it goes to {notice.reply_to}."
+    except InvalidAddress:  # it has signs outside ASCII before the @, and this mail may pass servers that take none
+        return None, f"{notice.text}\n\nWrite to them at {notice.reply_to}: an answer to this mail goes to yourself."
+    return None, f"{notice.text}\n\nTheir address is not on the record."

@@ -273,7 +273,7 @@ def _replied(
         answer=choice.id if choice else None,
     )
     record.waits_for_us(conn, message, bundle, now, because=f"reply:{stored.content_hash}")
-    timers.customer_heard(conn, [message.customer_id], bundle)
+    timers.customer_heard(conn, [message.customer_id], bundle, after=now - timers.LOOK_BACK)
     return Heard(InboundState.PROCESSED, kind, message.customer_id, words.text, choice.id if choice else None)
 
 

@@ -28,7 +28,7 @@ STOPS = {  # what makes an address one we write to no more, and the reason on th
 def tell(
     conn: Connection, message: StoredMessage, kind: EventKind, external_id: str, now: datetime, **data: object
 ) -> bool:
-    """Put what a customer did about *message* on the timeline, and wake their runs; return False when it is there already."""
+    """Put what a customer did about *message* on the timeline, and wake their runs; return False if it is there."""
     return tell_from(conn, message, kind, source="customer", external_id=external_id, now=now, data=data)
 
 

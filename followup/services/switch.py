@@ -85,6 +85,7 @@ def pause(engine: Engine, workflow: str, reason: str, *, library: Library, clock
         if known is None:
             switches.set_(conn, workflow, switch.status, reason=reason, now=now)
             audit.add(conn, "workflow.pause", {"workflow": workflow, "reason": reason}, now=now)
+    with reading(engine) as conn:  # the brake is on, however long the counting takes
         waiting = messages.count_waiting(conn, workflow)
         return Paused(
             switch=switch,

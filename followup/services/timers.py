@@ -7,7 +7,7 @@ and whoever finds it due looks again at what is true by then.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
@@ -18,7 +18,6 @@ from followup.core.order import VOID, Order, OrderStatus
 from followup.core.timer import PATIENCE, TimerKind
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.services.enroll import enroll, triggered_by
-from followup.services.facts import wanted_events
 from followup.services.library import Library
 from followup.store import customers, enrollments, events, orders, timers
 from followup.store.engine import writing
@@ -26,29 +25,26 @@ from followup.store.events import NewEvent
 from followup.store.timers import Timer
 
 ARRIVED = VOID | {OrderStatus.DELIVERED}
+TAKING_IN = frozenset({WorkflowStatus.LIVE, WorkflowStatus.PAUSED})
+LOOK_BACK = timedelta(days=30)  # what came true longer ago than this is not noticed any more
 
 
-def order_changed(
-    conn: Connection, order_ids: Collection[int], bundle: Bundle, *, after: datetime | None = None
-) -> None:
+def order_changed(conn: Connection, order_ids: Collection[int], *, after: datetime) -> None:
     """
-    Set the timers of orders that a shop has just reported, as far as a workflow wants to know.
+    Set the timers of orders that a shop has just reported: what is promised is watched, whoever wants to know.
 
     Args:
-        after: leave out what would be due by then (business time): nobody is to be written to for it.
+        after: leave out what would be due by then (business time).
     """
-    if not _wanting_promises(bundle):
-        return
     late_at = {order.id: at for order in orders.load(conn, order_ids).values() if (at := _late_at(order))}
     timers.stop(conn, TimerKind.PROMISE, [order_id for order_id in order_ids if order_id not in late_at])
     timers.put(conn, TimerKind.PROMISE, _later(late_at, after))
 
 
-def customer_heard(
-    conn: Connection, customer_ids: Collection[int], bundle: Bundle, *, after: datetime | None = None
-) -> None:
+def customer_heard(conn: Connection, customer_ids: Collection[int], bundle: Bundle, *, after: datetime) -> None:
     """Set the timers of customers of whom something has just been heard; *after* as in `order_changed`."""
-    if not (waiting := _wanting_quiet(bundle)):
+    waiting = _wanting_quiet(bundle)
+    if not waiting or not customer_ids:
         return
     heard = events.last_contacts(conn, customer_ids=customer_ids)
     for name, workflow in waiting.items():
@@ -57,28 +53,27 @@ def customer_heard(
         timers.put(conn, TimerKind.QUIET, _later(quiet_at, after), workflow=name)
 
 
-def _later(due: Mapping[int, datetime], after: datetime | None) -> Mapping[int, datetime]:
-    return due if after is None else {key: at for key, at in due.items() if at > after}
+def _later(due: Mapping[int, datetime], after: datetime) -> Mapping[int, datetime]:
+    return {key: at for key, at in due.items() if at > after}
 
 
-def reset(conn: Connection, bundle: Bundle, *, now: datetime) -> None:
+def reset(conn: Connection, before: Bundle | None, bundle: Bundle, *, now: datetime) -> None:
     """
-    Set every timer anew for what has just been applied.
+    Set the timers of those workflows whose idea of a quiet customer is new.
 
     What came true so long ago that nobody would be let in for it any more is left alone.
     """
-    waiting = _wanting_quiet(bundle)
-    for name in {*timers.workflows(conn, TimerKind.QUIET), *waiting}:
+    known, waiting = _wanting_quiet(before) if before else {}, _wanting_quiet(bundle)
+    for name in sorted(known.keys() | waiting.keys()):
+        workflow, old = waiting.get(name), known.get(name)
+        if workflow and old and workflow.trigger == old.trigger:
+            continue
         timers.stop_all(conn, TimerKind.QUIET, workflow=name)
-    for name, workflow in waiting.items():
-        assert workflow.trigger.after is not None
-        heard = events.last_contacts(conn, since=now - workflow.trigger.after - workflow.max_late)
-        quiet_at = {key: at + workflow.trigger.after for key, at in heard.items()}
-        timers.put(conn, TimerKind.QUIET, quiet_at, workflow=name)
-    timers.stop_all(conn, TimerKind.PROMISE, workflow="")
-    if concerned := _wanting_promises(bundle):
-        promised = orders.promised_since(conn, now - PATIENCE - max(workflow.max_late for workflow in concerned))
-        timers.put(conn, TimerKind.PROMISE, {key: at + PATIENCE for key, at in promised.items()})
+        if workflow is not None:
+            assert workflow.trigger.after is not None
+            heard = events.last_contacts(conn, since=now - workflow.trigger.after - workflow.max_late)
+            quiet_at = {key: at + workflow.trigger.after for key, at in heard.items()}
+            timers.put(conn, TimerKind.QUIET, quiet_at, workflow=name)
 
 
 def ring(engine: Engine, ids: Collection[int], *, library: Library, clock: Clock) -> int:
@@ -90,12 +85,11 @@ def ring(engine: Engine, ids: Collection[int], *, library: Library, clock: Clock
     now = clock.now()
     with writing(engine, "timers.ring") as conn:
         bundle = library.newest(conn)
-        due = timers.due(conn, ids, now=now)
-        whose = _customers(conn, due)
+        whose = _customers(conn, timers.due(conn, ids, now=now))
         customers.lock(conn, set(whose.values()))  # before their runs, as everybody does
-        timers.lock(conn, [timer.id for timer in due])
-        due = [timer for timer in timers.due(conn, ids, now=now) if timer.id in whose]
-        looked = [_look(conn, timer, whose[timer.id], bundle, now) for timer in due]
+        timers.lock(conn, ids)
+        due = timers.due(conn, ids, now=now)
+        looked = [_look(conn, timer, whose.get(timer.id), bundle, now) for timer in due]
         timers.remove(conn, [timer.id for timer in due])
         for timer, found in zip(due, looked, strict=True):
             if found.later is not None:
@@ -124,7 +118,9 @@ def _customers(conn: Connection, due: Collection[Timer]) -> dict[int, int]:
     return {timer_id: customer_id for timer_id, customer_id in known.items() if customer_id is not None}
 
 
-def _look(conn: Connection, timer: Timer, customer_id: int, bundle: Bundle, now: datetime) -> _Found:
+def _look(conn: Connection, timer: Timer, customer_id: int | None, bundle: Bundle, now: datetime) -> _Found:
+    if customer_id is None:
+        return _Found()
     if timer.kind is TimerKind.QUIET:
         return _quiet(conn, customer_id, bundle.workflows.get(timer.workflow), now)
     order = orders.load(conn, [timer.subject_id])[timer.subject_id]
@@ -174,18 +170,9 @@ def _late_at(order: Order) -> datetime | None:
     return order.promised_at + PATIENCE
 
 
-def _wanting_promises(bundle: Bundle) -> list[Workflow]:
-    wanted = EventKind.ORDER_PROMISE_MISSED.value
-    return [
-        workflow
-        for workflow in bundle.workflows.values()
-        if workflow.status is not WorkflowStatus.DRAFT and wanted in {workflow.trigger.event, *wanted_events(workflow)}
-    ]
-
-
 def _wanting_quiet(bundle: Bundle) -> dict[str, Workflow]:
     return {
         name: workflow
         for name, workflow in bundle.workflows.items()
-        if workflow.trigger.event == EventKind.CUSTOMER_QUIET and workflow.status is not WorkflowStatus.DRAFT
+        if workflow.trigger.event == EventKind.CUSTOMER_QUIET and workflow.status in TAKING_IN
     }

@@ -13,6 +13,8 @@ from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase,
 from followup.store.schema import enrollments
 from followup.store.types import UTCDateTime, insert_new, leasing, unleased
 
+AT_ONCE = 5_000  # ids in one statement; PostgreSQL takes 65,535
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEnrollment:
@@ -127,11 +129,6 @@ def lock(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
     return [_stored(row) for row in rows if row.id in wanted]
 
 
-def unlease(conn: Connection, ids: Collection[int]) -> None:
-    """Give back the leases of enrollments that were not got round to."""
-    conn.execute(update(enrollments).where(enrollments.c.id.in_(list(ids))).values(leased_until=None))
-
-
 def lock_free(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
     """Hold and return those of *ids* that nobody else holds, without waiting, ended ones too."""
     wanted = select(enrollments).where(enrollments.c.id.in_(list(ids))).order_by(enrollments.c.id)
@@ -232,6 +229,17 @@ def entered_before(conn: Connection, workflow: str, customer_id: int, *, other_t
     return conn.scalar(wanted.limit(1)) is not None
 
 
+def last_entered_at(conn: Connection, workflow: str, customer_id: int, *, other_than: str) -> datetime | None:
+    """Return when the customer last came into *workflow*, but for the entry *other_than*."""
+    wanted = select(func.max(enrollments.c.entered_at)).where(
+        enrollments.c.customer_id == customer_id,
+        enrollments.c.workflow == workflow,
+        enrollments.c.entry_key != other_than,
+    )
+    last: datetime | None = conn.scalar(wanted)
+    return last
+
+
 def under_way(conn: Connection, workflow: str, customer_id: int) -> list[StoredEnrollment]:
     """Hold and return the runs of *customer_id* in *workflow* that have not ended, by id; the customer is held."""
     wanted = select(enrollments).where(
@@ -271,6 +279,17 @@ def of_customer(conn: Connection, customer_id: int) -> list[StoredEnrollment]:
     """Return every enrollment of a customer, oldest first."""
     wanted = select(enrollments).where(enrollments.c.customer_id == customer_id).order_by(enrollments.c.id)
     return [_stored(row) for row in conn.execute(wanted)]
+
+
+def versions(conn: Connection, ids: Collection[int]) -> dict[int, int]:
+    """Return the workflow version of each run, however many there are."""
+    found: dict[int, int] = {}
+    whole = sorted(ids)
+    for start in range(0, len(whole), AT_ONCE):
+        some = whole[start : start + AT_ONCE]
+        wanted = select(enrollments.c.id, enrollments.c.version_id).where(enrollments.c.id.in_(some))
+        found |= {row.id: row.version_id for row in conn.execute(wanted)}
+    return found
 
 
 def by_id(conn: Connection, ids: Collection[int]) -> dict[int, StoredEnrollment]:

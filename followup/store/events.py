@@ -64,9 +64,12 @@ def exists(conn: Connection, source: str, external_id: str) -> bool:
     return conn.scalar(select(events.c.id).where(named)) is not None
 
 
-def of_customers(conn: Connection, customer_ids: Collection[int], kinds: Collection[str]) -> list[Recorded]:
-    """Return the events of these *kinds*, oldest first."""
-    wanted = select(events).where(events.c.customer_id.in_(list(customer_ids)), events.c.kind.in_(list(kinds)))
+def of_customers(
+    conn: Connection, customer_ids: Collection[int], kinds: Collection[str], *, since: datetime
+) -> list[Recorded]:
+    """Return the events of these *kinds* that occurred at *since* or later, oldest first."""
+    theirs = events.c.customer_id.in_(list(customer_ids)), events.c.occurred_at >= since
+    wanted = select(events).where(*theirs, events.c.kind.in_(list(kinds)))
     return [_recorded(row) for row in conn.execute(wanted.order_by(events.c.occurred_at, events.c.id))]
 
 

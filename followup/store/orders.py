@@ -102,13 +102,6 @@ def customers_of(conn: Connection, ids: Collection[int]) -> dict[int, int]:
     return {row.id: row.customer_id for row in conn.execute(wanted)}
 
 
-def promised_since(conn: Connection, since: datetime) -> dict[int, datetime]:
-    """Return when each order that has not come yet was promised for, of those promised for *since* or later."""
-    open_ = orders.c.delivered_at.is_(None), orders.c.status.not_in([*VOID, OrderStatus.DELIVERED])
-    wanted = select(orders.c.id, orders.c.promised_at).where(orders.c.promised_at >= since, *open_)
-    return {row.id: row.promised_at for row in conn.execute(wanted)}
-
-
 def last_of(conn: Connection, customer_id: int, *, now: datetime) -> int | None:
     """Return the customer's last order that stands, placed by *now*."""
     wanted = select(orders.c.id).where(

@@ -48,9 +48,9 @@ class NewAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What a customer answered to a letter, in which run and about which order."""
+    """What a customer answered to a letter of which workflow, about which order."""
 
-    enrollment_id: int
+    workflow: str
     order_id: int | None
     letter: str
     response: Response
@@ -173,25 +173,21 @@ def elsewhere(conn: Connection, customer_ids: Collection[int]) -> dict[int, list
     """Return by customer what they answered to which letter, about which order, oldest first."""
     found: dict[int, list[Elsewhere]] = {}
     whose = list(customer_ids)
-    of_message = (messages.c.customer_id, messages.c.enrollment_id, messages.c.order_id, messages.c.letter)
-    chosen = select(answers, *of_message[2:3]).join(messages, messages.c.id == answers.c.message_id)
+    about = (messages.c.customer_id, messages.c.workflow, messages.c.order_id, messages.c.letter, messages.c.step)
+    given = (answers.c.at, answers.c.source, answers.c.answer, answers.c.label, answers.c.comment)
+    chosen = select(*about, *given).join(messages, messages.c.id == answers.c.message_id)
     for row in conn.execute(chosen.where(answers.c.customer_id.in_(whose)).order_by(answers.c.at, answers.c.id)):
         said = Response(
-            at=row.at,
-            step=row.step,
-            source=Source(row.source),
-            answer=row.answer,
-            label=row.label,
-            text=row.comment,
+            at=row.at, step=row.step, source=Source(row.source), answer=row.answer, label=row.label, text=row.comment
         )
-        found.setdefault(row.customer_id, []).append(Elsewhere(row.enrollment_id, row.order_id, row.letter, said))
-    written = select(replies.c.received_at, replies.c.text, messages.c.step, *of_message).join(
-        messages, messages.c.id == replies.c.message_id
+        found.setdefault(row.customer_id, []).append(Elsewhere(row.workflow, row.order_id, row.letter, said))
+    mails = select(*about, replies.c.received_at, replies.c.text)
+    human = mails.join(messages, messages.c.id == replies.c.message_id).where(
+        replies.c.customer_id.in_(whose), replies.c.kind == MailKind.HUMAN.value
     )
-    human = written.where(replies.c.customer_id.in_(whose), replies.c.kind == MailKind.HUMAN.value)
-    for row in conn.execute(human.order_by(replies.c.received_at, replies.c.id)):
-        said = Response(at=row.received_at, step=row.step, source=Source.REPLY, text=row.text)
-        found.setdefault(row.customer_id, []).append(Elsewhere(row.enrollment_id, row.order_id, row.letter, said))
+    for mail in conn.execute(human.order_by(replies.c.received_at, replies.c.id)):
+        said = Response(at=mail.received_at, step=mail.step, source=Source.REPLY, text=mail.text)
+        found.setdefault(mail.customer_id, []).append(Elsewhere(mail.workflow, mail.order_id, mail.letter, said))
     return {key: sorted(some, key=lambda one: one.response.at) for key, some in found.items()}
 
 

@@ -40,19 +40,14 @@ def put(conn: Connection, kind: TimerKind, due: Mapping[int, datetime], *, workf
 
 
 def stop(conn: Connection, kind: TimerKind, subjects: Collection[int]) -> None:
-    """Take away the timers of these subjects."""
-    conn.execute(delete(timers).where(timers.c.kind == kind.value, timers.c.subject_id.in_(list(subjects))))
+    """Take away the timers of these subjects that concern every workflow."""
+    theirs = timers.c.workflow == "", timers.c.subject_id.in_(list(subjects))
+    conn.execute(delete(timers).where(timers.c.kind == kind.value, *theirs))
 
 
 def stop_all(conn: Connection, kind: TimerKind, *, workflow: str) -> None:
     """Take away every timer of *kind* that *workflow* has."""
     conn.execute(delete(timers).where(timers.c.kind == kind.value, timers.c.workflow == workflow))
-
-
-def workflows(conn: Connection, kind: TimerKind) -> list[str]:
-    """Return whose timers of *kind* there are."""
-    wanted = select(timers.c.workflow).where(timers.c.kind == kind.value).distinct().order_by(timers.c.workflow)
-    return list(conn.scalars(wanted))
 
 
 def remove(conn: Connection, ids: Collection[int]) -> None:

@@ -131,7 +131,8 @@ class Worker:
         recover(self._app.engine, post=self._app.post(), clock=self._app.clock)
 
     def _notify(self) -> None:
-        notify(self._app.engine, library=self._app.library, post=self._app.post(), clock=self._app.clock)
+        app = self._app
+        notify(app.engine, library=app.library, post=app.post(), clock=app.clock, stopping=self._stopping.is_set)
 
     def _release_resumed(self) -> None:
         deploy.release_resumed(self._app.engine, library=self._app.library, clock=self._app.clock)

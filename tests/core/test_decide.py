@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from followup.core.asks import names_for
-from followup.core.decide import decide
+from followup.core.decide import decide, goes_on_unasked
 from followup.core.decision import CancelMessages, NewMessage
 from followup.core.enrollment import Action, EnrollmentState, Phase, Position
 from followup.core.facts import value_at
@@ -38,9 +38,12 @@ from tests.core.make import (
     otherwise,
     send,
     sent,
+    split,
     stop,
     utc,
+    variant,
     wait,
+    wait_for,
 )
 
 HOUR = timedelta(hours=1)
@@ -368,6 +371,13 @@ def test_a_reminder_reads_what_its_question_read():
     assert names_for(story.workflow, story.facts, now=on(2), before="second")["answer"] == "good"
 
 
+def test_what_comes_after_a_question_is_looked_through_once_however_many_splits_there_are():
+    halves = [split(f"s{n}", variant("a", 1, wait(f"a{n}")), variant("b", 1, wait(f"b{n}"))) for n in range(60)]
+    assert not goes_on_unasked(a_workflow(ask("q"), *halves), ask("q"))
+    last = branch("last", case(is_set("not_asked"), stop("unasked")))
+    assert goes_on_unasked(a_workflow(ask("q"), *halves, last), ask("q"))
+
+
 def test_nobody_is_silent_who_was_not_asked():
     story = a_story(ask("q"))
     story.decide(START)
@@ -564,6 +574,24 @@ def test_what_happened_before_the_run_began_does_not_end_it():
     story = a_story(wait("w", days(9)))
     story.happens("customer.unsubscribed", START - HOUR)
     assert story.decide(on(1)).ended is None
+
+
+def test_of_two_orders_of_one_moment_only_the_later_one_ends_the_run_of_the_other():
+    again = Exit("order.placed", label="again")
+    for event_id, outcome in [(TRIGGER_EVENT - 1, None), (TRIGGER_EVENT + 1, "again")]:
+        story = a_story(wait("w", days(9)), exit_on=(again,), trigger=Trigger("order.placed"))
+        story.happens("order.placed", START, order=an_order(id=8, number="1008"), event_id=event_id)
+        assert story.decide(on(1)).outcome == outcome
+
+
+def test_what_led_another_run_to_start_this_one_neither_ends_it_nor_is_waited_for():
+    story = a_story(wait_for("w", "support.opened"), exit_on=(Exit("order.placed"),))
+    story.enrollment = replace(story.enrollment, trigger_event_id=None)
+    story.happens("order.placed", START, order=an_order(id=8, number="1008"))
+    story.happens("support.opened", START)
+    assert story.decide(on(1)).position.step == "w"
+    story.happens("support.opened", on(2))
+    assert story.decide(on(2)).outcome == "finished"
 
 
 def test_an_exit_may_depend_on_the_event_and_on_the_runs_own_order():

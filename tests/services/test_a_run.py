@@ -10,7 +10,7 @@ from followup.services.answers import record_click
 from followup.services.sweep import recover
 from followup.store.schema import messages
 from followup.store.types import real_now
-from tests.services.world import ASK, CHECK_IN, MONDAY, PEOPLE, Scripted, World, a_purchase, a_reply
+from tests.services.world import ASK, CHECK_IN, MONDAY, PEOPLE, Scripted, World, a_purchase, a_reply, about_cooking
 
 
 def token_of(world: World, number: int = 0) -> str:
@@ -154,7 +154,7 @@ def test_a_letter_that_is_too_late_is_not_sent_and_the_run_says_so(world: World)
 
 
 def test_a_cap_counts_letters_of_all_workflows_and_postpones(world: World) -> None:
-    capped = CHECK_IN.replace("steps:", "limits: {cap: 1 message per 4 days}\nsteps:").replace("arrived", "cooking")
+    capped = about_cooking(CHECK_IN.replace("steps:", "limits: {cap: 1 message per 4 days}\nsteps:"))
     world.apply(check_in=CHECK_IN, second=capped.replace("check-in", "second"))
     world.take_in(a_purchase())
     world.go_to(MONDAY + timedelta(days=2))
@@ -168,7 +168,7 @@ def test_a_cap_counts_letters_of_all_workflows_and_postpones(world: World) -> No
 @pytest.mark.parametrize(("most", "state"), [("5 days", "due"), ("4 days", "expired")])
 def test_postponing_counts_from_the_first_time_whatever_postpones_again(world: World, most: str, state: str) -> None:
     rules = f"send_window: {{days: weekdays}}\nlimits: {{cap: 1 message per 4 days}}\nmax_postpone: {most}\nsteps:"
-    capped = CHECK_IN.replace("steps:", rules).replace("arrived", "cooking")
+    capped = about_cooking(CHECK_IN.replace("steps:", rules))
     world.apply(check_in=CHECK_IN, second=capped.replace("check-in", "second"))
     world.take_in(a_purchase())
     world.go_to(MONDAY + timedelta(days=2))

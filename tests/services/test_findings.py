@@ -22,7 +22,7 @@ from followup.store.engine import make_engine, writing
 from followup.store.schema import messages as table
 from followup.store.types import real_now
 from tests.services.test_hearing import BOUNCE
-from tests.services.world import ASK, CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply
+from tests.services.world import ASK, CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply, about_cooking
 
 COMPLAINT = """\
 From: staff@provider.example
@@ -193,9 +193,7 @@ def test_a_letter_claimed_anew_by_somebody_else_is_not_sent_by_the_first(engine:
 
 
 def test_a_reminder_is_not_held_back_by_its_own_question(world: World) -> None:
-    world.apply(
-        check_in=CHECK_IN.replace("steps:", "limits: {cap: 1 message per 6 days}\nsteps:").replace("arrived", "cooking")
-    )
+    world.apply(check_in=about_cooking(CHECK_IN.replace("steps:", "limits: {cap: 1 message per 6 days}\nsteps:")))
     world.take_in(a_purchase())
     world.go_to(MONDAY + timedelta(days=2))
     world.go_to(MONDAY + timedelta(days=5))

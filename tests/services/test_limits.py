@@ -12,7 +12,7 @@ from sqlalchemy import Engine, update
 from followup.core.gates import FIRST_LETTERS
 from followup.core.message import Accepted, Rejected, Unknown
 from followup.errors import NotFound, UsageError
-from followup.services import approve, deploy, draft, fate, report
+from followup.services import approve, deploy, draft, fate, lookups
 from followup.services.halt import halt, unhalt
 from followup.store import schema
 from followup.store.engine import make_engine, writing
@@ -131,7 +131,7 @@ def ids(shop: World) -> list[int]:
 def test_first_letters_are_held_and_counted(going_live: World) -> None:
     assert going_live.states() == ["held"] * 5
     assert set(going_live.verdicts()) == {("held", FIRST_LETTERS)}
-    assert report.status(going_live.engine).first_letters == {"check-in": 5}
+    assert lookups.status(going_live.engine).first_letters == {"check-in": 5}
     assert approve.waiting(going_live.engine)["check-in"].pending
 
 

@@ -21,10 +21,10 @@ from followup.services.preview import IN_HAND, Fate, Preview
 from followup.services.sweep import Work, lease
 from followup.store import customers, schema
 from followup.store.engine import make_engine, reading, writing
-from tests.services.world import ASK, CHECK_IN, MONDAY, PEOPLE, Scripted, World, a_purchase, a_reply
+from tests.services.world import ASK, CHECK_IN, MONDAY, PEOPLE, Scripted, World, a_purchase, a_reply, about_cooking
 
 AT_ONCE = CHECK_IN.replace("  - wait: 2 days\n", "", 1)
-OTHER = AT_ONCE.replace("workflow: check-in", "workflow: other").replace("ask: arrived", "ask: cooking", 1)
+OTHER = about_cooking(AT_ONCE.replace("workflow: check-in", "workflow: other"))
 WINDOW = "send_window: {days: any day, hours: 09:00-10:30, timezone: customer}\n"
 COUNTED = {"templates/arrived.md": ASK.replace("purpose: service\n", "")}  # a cap holds no service letter
 KEY = "never-changes"

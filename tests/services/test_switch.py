@@ -17,7 +17,7 @@ from followup.core.gates import FIRST_LETTERS
 from followup.core.message import Accepted, Cause, RetrySafe, Unknown
 from followup.core.workflow import WorkflowStatus
 from followup.errors import NotFound, TemporaryError, UsageError
-from followup.services import answers, approve, backfill, checkup_record, deploy, fate, report, switch
+from followup.services import answers, approve, backfill, checkup_record, deploy, fate, lookups, switch
 from followup.services.advance import advance
 from followup.services.claim import claim
 from followup.services.deliver import deliver
@@ -29,7 +29,7 @@ from followup.store.engine import make_engine, reading, writing
 from followup.store.types import real_now
 from tests.services.test_checkup import a_setup
 from tests.services.test_senders import waits
-from tests.services.world import CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply
+from tests.services.world import CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply, about_cooking
 from tests.wire.harness import until
 
 AT_ONCE = CHECK_IN.replace("  - wait: 2 days\n", "", 1)
@@ -120,7 +120,7 @@ def test_a_paused_workflow_takes_nobody_in_and_says_why(shop: World) -> None:
 def test_the_letters_of_people_inside_are_held_and_those_of_other_workflows_leave(
     engine: Engine, tmp_path: Path
 ) -> None:
-    shop = shop_with(engine, tmp_path, check_in=AT_ONCE, other=OTHER.replace("ask: arrived", "ask: cooking", 1))
+    shop = shop_with(engine, tmp_path, check_in=AT_ONCE, other=about_cooking(OTHER))
     shop.take_in(a_purchase())
     write_letters(shop)
     pause(shop)
@@ -176,7 +176,7 @@ def test_an_unknown_workflow_is_told_apart_from_the_nearest(shop: World) -> None
         with pytest.raises(NotFound, match="there is no workflow 'chekc-in'") as unknown:
             command(shop, "chekc-in")
         assert unknown.value.hint == "Did you mean 'check-in'?"
-    assert report.status(shop.engine).switched == {}
+    assert lookups.status(shop.engine).switched == {}
     with pytest.raises(NotFound):
         switch.inside(shop.engine, "chekc-in", library=shop.library)
 
@@ -427,7 +427,7 @@ def test_answers_to_earlier_questions_still_come_onto_the_record(shop: World) ->
     shop.drain()
     (given,) = shop.rows("answers")
     assert (given.answer, given.comment) == ("broken", "a dent")
-    assert report.status(shop.engine).waiting_for_us == 1
+    assert lookups.status(shop.engine).waiting_for_us == 1
     assert runs(shop) == {"T-1": ("exited", "archived")}
 
 
@@ -599,8 +599,8 @@ def put(shop: World, state: str) -> None:
 
 def test_what_is_switched_is_in_the_numbers_and_beside_its_workflow(shop: World) -> None:
     told = pause(shop).switch
-    assert report.status(shop.engine).switched == {"check-in": told}
-    (listed,) = report.workflows(shop.engine, library=shop.library)
+    assert lookups.status(shop.engine).switched == {"check-in": told}
+    (listed,) = lookups.workflows(shop.engine, library=shop.library)
     assert (listed.workflow.status, listed.switch) == (WorkflowStatus.PAUSED, told)
 
 

@@ -155,13 +155,11 @@ def test_orders_that_are_only_brought_in_are_watched_but_what_they_missed_alread
     assert len(runs(late)) == 1
 
 
-def test_nothing_is_watched_that_no_workflow_wants_to_know(world: World) -> None:
+def test_what_is_promised_is_on_the_record_when_it_is_missed_though_no_workflow_wants_to_know(world: World) -> None:
     world.take_in(promised(MONDAY + DAY))
-    assert world.rows("timers") == []
-    world.apply(late=LATE)
-    assert [row.due_at for row in world.rows("timers")] == [MONDAY + 2 * DAY]
-    world.apply(late=LATE.replace("status: live", "status: draft"))
-    assert world.rows("timers") == []
+    play(world, MONDAY + 3 * DAY)
+    assert "order.promise_missed" in {row.kind for row in world.rows("events")}
+    assert runs(world) == []
 
 
 # -- a customer who is quiet --

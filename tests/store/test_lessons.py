@@ -1,12 +1,12 @@
 """What is asked of the database about a workflow; every figure can be counted in the rows above it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, text, update
+from sqlalchemy import Connection, Engine, update
 
 from followup.core.enrollment import EnrollmentState
 from followup.core.lessons import Asked, Said, Standing, WaitingForUs
@@ -18,7 +18,7 @@ from followup.store.engine import writing
 from followup.store.events import NewEvent
 from followup.store.lessons import Cohort, FirstEvent, GroupCount, LetterCount, RunCount
 from followup.store.replies import NewAnswer
-from followup.store.schema import enrollments
+from followup.store.schema import enrollments, metadata
 from tests.store.make import (
     START,
     a_customer,
@@ -317,41 +317,59 @@ def test_groups_count_runs_and_their_customers(engine: Engine) -> None:
 
 
 ENTRIES = "ix_enrollments_workflow_entered_at"
+QUERIES: Sequence[tuple[Callable[[Connection], object], str]] = [
+    (lambda conn: lessons.runs(conn, CARE), ENTRIES),
+    (lambda conn: lessons.runs(conn, Cohort("care", at(1), at(2))), ENTRIES),
+    (lambda conn: lessons.customers_of(conn, CARE), ENTRIES),
+    (lambda conn: lessons.not_entered(conn, CARE), "ix_decisions_not_entered"),
+    (lambda conn: lessons.letters(conn, CARE), ENTRIES),
+    (lambda conn: lessons.skipped(conn, CARE), "ix_decisions_enrollment_id"),
+    (lambda conn: lessons.asked(conn, CARE, ["ask"]), ENTRIES),
+    (lambda conn: lessons.chosen(conn, CARE), "ix_answers_enrollment_id"),
+    (lambda conn: lessons.written(conn, CARE), "ix_replies_enrollment_id"),
+    (lambda conn: lessons.variants_taken(conn, CARE), "ix_decisions_enrollment_id"),
+    (lambda conn: lessons.replies_by_kind(conn, CARE), "ix_replies_enrollment_id"),
+    (lambda conn: lessons.waiting_for_us(conn, CARE), "ix_enrollments_"),  # by customer or by workflow
+    (lambda conn: lessons.groups(conn, CARE, [1]), ENTRIES),
+    (
+        lambda conn: list(lessons.first_events(conn, CARE, [1], "order.placed", trigger="order.paid")),
+        "ix_events_customer_id_occurred_at",
+    ),
+]
 
 
-def first_events(conn: Connection) -> list[FirstEvent]:
-    return list(lessons.first_events(conn, CARE, [1], "order.placed", trigger="order.placed"))
+def crowd(conn: Connection, others: int) -> None:
+    """Copy one run of *care*, and all that hangs on it, to *others* runs of other workflows; let the planner know."""
+    run = a_run(conn, stands=ENDED)
+    letter = a_letter(conn, run)
+    answer(conn, run, letter, 1, "yes")
+    a_reply(conn, customer_of(conn, run), message_id=letter, enrollment_id=run)
+    decide(conn, "skipped", "when", enrollment_id=run, step="ask")
+    decide(conn, "not_entered", "gift")
+    happen(conn, customer_of(conn, run), "order.placed", at(1))
+    keys = {"customer_id", "enrollment_id", "message_id", "inbound_id"}
+    uniques = {"address", "entry_key", "token", "content_hash", "rfc_message_id", "external_id"}
+    names = ("customers", "enrollments", "messages", "answers", "inbound_mail", "replies", "decisions", "events")
+    for table in (metadata.tables[name] for name in names):
+        copies = []
+        for row in conn.execute(table.select()).mappings():
+            for number in range(1, others + 1):
+                other = {name: row[name] for name in row if name != "id"} | {"id": row["id"] + 10 * number}
+                other |= {name: row[name] + 10 * number for name in keys & row.keys() if row[name] is not None}
+                other |= {name: f"{row[name]} {number}" for name in uniques & row.keys()}
+                copies.append(other | ({"workflow": f"other {number % 20}"} if "workflow" in row else {}))
+        conn.execute(table.insert(), copies)
+    conn.exec_driver_sql("ANALYZE")
 
 
-@pytest.mark.parametrize(
-    ("query", "index"),
-    [
-        (lambda conn: lessons.runs(conn, CARE), ENTRIES),
-        (lambda conn: lessons.runs(conn, Cohort("care", at(1), at(2))), ENTRIES),
-        (lambda conn: lessons.customers_of(conn, CARE), ENTRIES),
-        (lambda conn: lessons.not_entered(conn, CARE), "ix_decisions_not_entered"),
-        (lambda conn: lessons.letters(conn, CARE), ENTRIES),
-        (lambda conn: lessons.skipped(conn, CARE), "ix_decisions_enrollment_id"),
-        (lambda conn: lessons.asked(conn, CARE, ["ask"]), ENTRIES),
-        (lambda conn: lessons.chosen(conn, CARE), "ix_answers_enrollment_id"),
-        (lambda conn: lessons.written(conn, CARE), "ix_replies_enrollment_id"),
-        (lambda conn: lessons.variants_taken(conn, CARE), "ix_decisions_enrollment_id"),
-        (lambda conn: lessons.replies_by_kind(conn, CARE), "ix_replies_enrollment_id"),
-        (lambda conn: lessons.waiting_for_us(conn, CARE), ENTRIES),
-        (lambda conn: lessons.groups(conn, CARE, [1]), ENTRIES),
-        (first_events, "ix_events_customer_id_occurred_at"),
-    ],
-)
-def test_a_report_reads_its_own_runs_and_what_hangs_on_them(
-    engine: Engine, query: Callable[[Connection], object], index: str
-) -> None:
-    whole = re.compile(r"Seq Scan on (?!conv)|SCAN (enrollments|messages|decisions|answers|replies|events|customers)")
+def test_a_report_reads_its_own_runs_and_what_hangs_on_them(engine: Engine) -> None:
+    whole = re.compile(r"(Seq Scan on|SCAN) (enrollments|messages|answers|replies|events|decisions)\b")
     with taken_back(engine) as conn:
-        if conn.dialect.name == "postgresql":
-            conn.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = plan_of(conn, lambda: query(conn))
-        assert index in plan
-        assert not whole.search(plan)
+        crowd(conn, 1_500)
+        for query, index in QUERIES:
+            plan = plan_of(conn, lambda query=query: query(conn))
+            assert index in plan
+            assert not whole.search(plan), plan
 
 
 def test_the_rows_of_a_count_say_all_they_are_about(engine: Engine) -> None:

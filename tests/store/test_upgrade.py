@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 import pytest
 from alembic import command
@@ -6,14 +7,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from redis import Redis
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from followup.core.message import HaltScope
 from followup.errors import TemporaryError
 from followup.store import halts
 from followup.store.engine import make_engine, reading, writing
-from followup.store.schema import metadata
+from followup.store.schema import metadata, orders, timers
+from followup.store.types import real_now
 from followup.store.upgrade import LOCK, current, newest, upgrade
 
 
@@ -178,3 +180,35 @@ def test_sqlite_keeps_a_write_ahead_log_and_foreign_keys(tmp_path) -> None:
 def test_the_redis_of_the_tests_is_a_real_server(redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
         assert redis.ping()
+
+
+def test_what_is_promised_by_the_time_of_the_upgrade_is_watched(empty_database_url: str) -> None:
+    engine = make_engine(empty_database_url)
+    upgrade_to(engine, "0003")
+    now = real_moment(engine)
+    with writing(engine) as conn:
+        conn.exec_driver_sql(
+            "INSERT INTO customers (id, address, email, consent_basis, tags, remembered, as_of, created_at)"
+            f" VALUES (1, 'a@example.com', 'a@example.com', 'unknown', '[]', '{{}}', {NOW}, {NOW})"
+        )
+        for number, (promised, status) in enumerate([(3, "paid"), (3, "delivered"), (-90, "paid")], start=1):
+            conn.execute(
+                insert(orders).values(
+                    id=number, source="shop", external_id=f"o{number}", number=f"{number}", customer_id=1,
+                    status=status, placed_at=now, promised_at=now + timedelta(days=promised), total_cents=0,
+                    currency="EUR", is_gift=False, items=[], as_of=now,
+                )
+            )  # fmt: skip
+    upgrade(engine)
+    with reading(engine) as conn:
+        [(kind, subject, due_at)] = conn.execute(select(timers.c.kind, timers.c.subject_id, timers.c.due_at)).all()
+    assert (kind, subject) == ("promise", 1)
+    assert abs(due_at - (now + timedelta(days=4))) < timedelta(seconds=1)
+    engine.dispose()
+
+
+def real_moment(engine: Engine) -> datetime:
+    """Return the database's own time."""
+    with reading(engine) as conn:
+        moment: datetime = conn.scalar(select(real_now()))
+    return moment

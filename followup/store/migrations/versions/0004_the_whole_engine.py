@@ -40,6 +40,10 @@ def upgrade() -> None:
     ):
         op.add_column("enrollments", column)
     op.create_index("ix_enrollments_workflow_entered_at", "enrollments", ["workflow", "entered_at"], unique=False)
+    inside = sa.text("ended_at IS NULL")
+    op.create_index(
+        "ix_enrollments_inside", "enrollments", ["workflow"], unique=False, postgresql_where=inside, sqlite_where=inside
+    )
     _change_checks()
     op.add_column(
         "conversations",
@@ -63,6 +67,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "workflow", "subject_id", name="uq_timers_kind_workflow_subject_id"),
     )
     op.create_index("ix_timers_due_at_id", "timers", ["due_at", "id"], unique=False)
+    _watch_what_is_promised()
     op.create_table(
         "workflow_switches",
         sa.Column("workflow", sa.Text(), nullable=False),
@@ -100,6 +105,18 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=where,
         sqlite_where=where,
+    )
+
+
+def _watch_what_is_promised() -> None:
+    """Set the timers of orders that are on their way, a day after they are promised for, as services.timers does."""
+    late, lately = "promised_at + interval '1 day'", "now() - interval '30 days'"
+    if op.get_bind().dialect.name == "sqlite":
+        late, lately = "strftime('%Y-%m-%d %H:%M:%f', promised_at, '+1 day') || '000'", "datetime('now', '-30 days')"
+    op.execute(
+        f"INSERT INTO timers (kind, workflow, subject_id, due_at) SELECT 'promise', '', id, {late} FROM orders"  # noqa: S608
+        f" WHERE promised_at > {lately} AND delivered_at IS NULL"
+        " AND status NOT IN ('delivered', 'cancelled', 'refunded')"
     )
 
 
