@@ -79,9 +79,10 @@ def take_in(
     enrollments.wake_for_events(conn, {one.customer_id for one in recorded}, at=now)
     bundle = library.find_newest(conn) if library else None
     if bundle is not None:
-        after = None if let_in else now
-        timers.order_changed(conn, bought.ids.values(), bundle, after=after)
-        timers.customer_heard(conn, people.ids.values(), bundle, after=after)
+        after = None if let_in else now  # what is reported again stays as it is: it may have come true long ago
+        changed = [bought.ids[key] for key in sorted(bought.added | bought.changed)]
+        timers.order_changed(conn, changed, bundle, after=after)
+        timers.customer_heard(conn, {one.customer_id for one in recorded}, bundle, after=after)
     return TakenIn(
         orders_added=len(bought.added),
         orders_changed=len(bought.changed),
