@@ -210,6 +210,18 @@ def test_who_has_been_quiet_for_years_is_left_alone_when_it_is_applied(world: Wo
     assert sorted(row.due_at for row in world.rows("timers")) == [MONDAY - DAY, MONDAY + 50 * DAY]
 
 
+@pytest.mark.parametrize("workflow", [LATE, QUIET])
+def test_what_is_reported_again_is_not_looked_at_again(world: World, workflow: str) -> None:
+    long_ago = [
+        promised(MONDAY - 30 * DAY),
+        a_purchase("T-2", email="ben@example.com", placed_at=MONDAY - 400 * DAY, delivered_at=MONDAY - 399 * DAY),
+    ]
+    world.take_in(*long_ago)
+    world.apply(new=workflow.replace("workflow: late", "workflow: new").replace("workflow: quiet", "workflow: new"))
+    world.take_in(*long_ago)
+    assert [row for row in world.rows("timers") if row.due_at <= MONDAY] == []
+
+
 # -- events of the shop's own --
 
 
