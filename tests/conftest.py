@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from followup.store.engine import make_engine
 from followup.store.schema import metadata
-from followup.store.upgrade import upgrade
+from followup.store.upgrade import newest, upgrade
 
 # The first example pays for what is loaded once; a deadline would only measure the machine's mood.
 settings.register_profile("followup", deadline=None)
@@ -102,12 +102,14 @@ BEGIN
             EXECUTE format('DELETE FROM %I', name);
         END IF;
     END LOOP;
+    DELETE FROM alembic_version;
+    INSERT INTO alembic_version VALUES ('{newest}');
     FOR name IN SELECT sequencename FROM pg_sequences WHERE last_value IS NOT NULL
     LOOP
         EXECUTE format('ALTER SEQUENCE %I RESTART', name);
     END LOOP;
 END $$
-""".format(names=", ".join(f"'{table.name}'" for table in metadata.sorted_tables))
+""".format(names=", ".join(f"'{table.name}'" for table in metadata.sorted_tables), newest=newest())
 
 
 def _named(server: str, database: str) -> str:

@@ -159,7 +159,6 @@ enrollments = Table(
     Index(None, "customer_id"),
     Index(None, "order_id"),
     Index(None, "workflow", "entered_at"),
-    _partial("ix_enrollments_inside", "workflow", where="ended_at IS NULL"),
     _partial("ix_enrollments_due", "wake_at", "id", where="wake_at IS NOT NULL"),
 )
 

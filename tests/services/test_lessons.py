@@ -267,7 +267,7 @@ steps:
   - split: tone
     id: tone
     variants:
-      soon: {weight: 1, do: [{ask: cooking, timeout: 3 days}]}
+      soon: {weight: 1, do: [{ask: cooking, timeout: 3 days}, {wait: 1 minute}]}
       late: {weight: 1, do: [{wait: 1 day}]}
   - ask: arrived
     timeout: 5 days

@@ -79,7 +79,7 @@ def test_a_reply_to_another_run(listening: World) -> None:
     assert heard(listening) == "heard of it"
 
 
-@about("message.bounced")
+@about("support.solved")
 def test_that_a_letter_of_another_run_bounced(listening: World) -> None:
     token = listening.rows("messages")[0].token
     event = {"event": "bounce", "email": "ana@example.com", "fu_token": token, "sg_event_id": "1"}

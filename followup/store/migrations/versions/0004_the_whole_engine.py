@@ -40,10 +40,6 @@ def upgrade() -> None:
     ):
         op.add_column("enrollments", column)
     op.create_index("ix_enrollments_workflow_entered_at", "enrollments", ["workflow", "entered_at"], unique=False)
-    inside = sa.text("ended_at IS NULL")
-    op.create_index(
-        "ix_enrollments_inside", "enrollments", ["workflow"], unique=False, postgresql_where=inside, sqlite_where=inside
-    )
     _change_checks()
     op.add_column(
         "conversations",
