@@ -27,7 +27,7 @@ from followup.core.events import Event
 from followup.core.exits import event_names, find_exit
 from followup.core.facts import Facts, Sent, value_at, values_of
 from followup.core.message import NOT_SENT, MessageState
-from followup.core.schedule import next_wall_time
+from followup.core.schedule import as_moment, next_wall_time
 from followup.core.workflow import (
     IMPLIED_EXITS,
     Ask,
@@ -267,10 +267,11 @@ class _Walk:
     def _wait_over(self, step: Wait, since: datetime) -> datetime:
         if step.until_field is not None:
             day = value_at(self._names(), step.until_field)
-            if isinstance(day, datetime):
-                return day
-            self.notes.append(Note(step.id, "skipped", f"{step.until_field} is not set"))
-            return since
+            moment = as_moment(day, self.facts.calendar)
+            if moment is None:
+                why = "is not set" if day is None else "is no date"
+                self.notes.append(Note(step.id, "skipped", f"{step.until_field} {why}"))
+            return moment or since
         over = step.duration.after(since, self.facts.calendar)
         return over if step.until is None else next_wall_time(over, step.until, self.facts.calendar)
 

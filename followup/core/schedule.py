@@ -95,6 +95,16 @@ def next_day(day: date, wanted: Callable[[date], bool]) -> date:
     return day
 
 
+def as_moment(value: object, calendar: Calendar) -> datetime | None:
+    """Return the moment that a date field means: its own, or of a day as text (``2026-04-01``) the first one there."""
+    if not isinstance(value, str):
+        return value if isinstance(value, datetime) else None
+    try:
+        return calendar.instant(date.fromisoformat(value.strip()), time(0))
+    except ValueError:
+        return None
+
+
 def next_wall_time(start: datetime, wall: time, calendar: Calendar) -> datetime:
     """
     Return the next instant at or after *start* (aware) when the customer's wall clock shows *wall*.

@@ -117,6 +117,20 @@ def test_a_date_field_in_the_past_is_no_wait_and_turns_no_clock_back():
     assert letters(story.decide(on(1))) == [("s", 0, START)]
 
 
+def test_a_day_that_was_remembered_begins_where_the_customer_lives():
+    berlin = Calendar(ZoneInfo("Europe/Berlin"))
+    known = {"calendar": berlin, "customer": a_customer(remembered={"renewal_on": "2026-04-01"})}
+    story = a_story(wait("w", until_field="customer.renewal_on"), known=known)
+    assert story.decide(START).wake_at == utc("2026-03-31 22:00")
+
+
+@pytest.mark.parametrize("remembered", ["soon", "2026-02-30", "", 20260401, True])
+def test_what_is_no_date_is_no_wait_and_leaves_a_note(remembered):
+    customer = a_customer(remembered={"renewal_on": remembered})
+    decision = a_story(wait("w", until_field="customer.renewal_on"), known={"customer": customer}).decide(START)
+    assert (decision.outcome, reasons(decision)[0]) == ("finished", ("w", "skipped", "customer.renewal_on is no date"))
+
+
 def test_an_unset_date_field_is_no_wait_and_leaves_a_note():
     story = a_story(wait("w", until_field="customer.renewal_on"), send("s"))
     decision = story.decide(START)
