@@ -8,7 +8,7 @@ values and at what the letters ask; positions come from the file. What is runnin
 from collections.abc import Iterator, Mapping
 
 from followup.authoring.diagnostics import Report
-from followup.authoring.meaning import answers, order, terms
+from followup.authoring.meaning import answers, order, reviews, terms
 from followup.authoring.meaning.letters import Meant, meant
 from followup.authoring.meaning.subject import Finding, Rule, Subject
 
@@ -17,6 +17,7 @@ __all__ = ["RULES", "Finding", "Meant", "Subject", "check", "findings", "meant"]
 RULES: Mapping[str, Rule] = {  # in order: at one place, the first one that finds something is reported
     "202": answers.no_such_answer,
     "206": order.unreachable,
+    "215": reviews.review_gating,
     "201": answers.leads_nowhere,
     "205": order.question_upon_question,
     "208": answers.nobody_hears,
