@@ -261,6 +261,18 @@ def test_an_answer_is_that_of_the_latest_question_that_was_asked() -> None:
 # -- what follows what --
 
 
+def test_only_a_branch_goes_on_where_a_question_was_not_asked() -> None:
+    unasked = send("thanks", when=when("not_asked"))
+    assert numbers(ask("arrived"), unasked) == ["206"]
+    assert not numbers(ask("arrived"), unasked, branch("b", case(when("not_asked"), hand_off("h"))))
+
+
+def test_a_letter_may_have_been_answered_before_or_not() -> None:
+    for said in ("answers.arrived is none", 'answers.arrived == "problem"', "answers.gone is none"):
+        assert not numbers(stop("s", when=when(said)), send("thanks"))
+        assert not numbers(send("thanks"), only_if=(when(said),))
+
+
 def test_an_answer_to_a_reminder_is_none_to_the_letter_before() -> None:
     early = branch("b", case(when('answers.arrived == "problem"'), stop("known")))
     late = send("thanks", when=when('answers.arrived == "problem"'))
