@@ -271,6 +271,7 @@ def test_a_letter_may_have_been_answered_before_or_not() -> None:
     for said in ("answers.arrived is none", 'answers.arrived == "problem"', "answers.gone is none"):
         assert not numbers(stop("s", when=when(said)), send("thanks"))
         assert not numbers(send("thanks"), only_if=(when(said),))
+    assert not numbers(stop("s", when=when("reply")), send("thanks")), "the fields of a reply are always there"
 
 
 def test_an_answer_to_a_reminder_is_none_to_the_letter_before() -> None:
