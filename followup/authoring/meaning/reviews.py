@@ -106,10 +106,10 @@ def _sounds_good(letter: Meant, outcome: Outcome) -> bool:
 
 
 def _is_left_out(subject: Subject, good: State, bad: State, leading: set[State]) -> bool:
-    """Tell whether *bad* can leave the way to a request by a decision that *good* does not meet, and *good* stays."""
+    """Tell whether *bad* can leave the way to a request by a decision that *good* does not meet."""
     decided = {edge.decision for edge in subject.ways.onward(good)}
     lost = (edge for edge in subject.ways.onward(bad) if edge.decision not in decided)
-    return good in leading and any(not _stays(subject, bad, edge, leading) for edge in lost)
+    return any(not _stays(subject, bad, edge, leading) for edge in lost)
 
 
 def _stays(subject: Subject, state: State, edge: Edge, leading: set[State]) -> bool:

@@ -104,6 +104,13 @@ def test_much_that_is_left_open_is_kept_short_and_told_apart() -> None:
     assert one != two
 
 
+def test_what_is_missing_is_in_no_order_with_anything() -> None:
+    for source in ("order.total > answer", "answer <= order.total", "not (order.total < answer) and false"):
+        assert forecast(when(source), lambda path: looked_up({"answer": None}, path)) is False
+    left = forecast(when("order.total == answer"), lambda path: looked_up({"answer": None}, path))
+    assert left == Open("{order.total} eq None")
+
+
 def test_something_open_may_be_certain_to_be_there() -> None:
     there = Open("not_asked", truth=True)
     for source, said in (("not_asked", True), ("not not_asked", False), ("not_asked is none", False)):
