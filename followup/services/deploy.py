@@ -49,7 +49,11 @@ def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int 
     Raises:
         BundleError: something in the files is wrong; nothing was stored.
     """
-    bundle = load(files)
+    return put_in_force(engine, load(files), clock=clock, first=first)
+
+
+def put_in_force(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None = None) -> Applied:
+    """Make *bundle* what runs, as `apply` does with files."""
     now = clock.now()
     with writing(engine, "deploy.apply") as conn:
         library = Library()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from followup.authoring.bundle import Bundle, load, load_workflow
+from followup.authoring.bundle import Bundle, load_applied, load_workflow
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import ConfigurationError
 from followup.store import bundles
@@ -67,7 +67,7 @@ class Library:
     def _applied(self, conn: Connection, newest: str) -> Bundle:
         bundle = self._bundle  # another thread may exchange it for a newer one meanwhile
         if bundle is None or bundle.hash != newest:
-            bundle = self._bundle = load(bundles.load(conn, newest).files)
+            bundle = self._bundle = load_applied(bundles.load(conn, newest).files)
         return bundle
 
     def _switched(self, bundle: Bundle, switched: Mapping[str, WorkflowStatus]) -> Bundle:

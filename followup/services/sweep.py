@@ -193,7 +193,12 @@ def _expire_blocked(engine: Engine, now: datetime) -> int:
         enrollments.wake(conn, {message.enrollment_id for message in late}, at=now)
         decided = [
             decided_about(
-                message, at=now, verdict="expired", gate="max_late", reason=f"blocked for too long: {message.reason}"
+                message,
+                at=now,
+                verdict="expired",
+                gate="max_late",
+                reason=f"blocked for too long: {message.reason}",
+                values={"due_at": message.due_at, "not_after": message.not_after},
             )
             for message in late
         ]
