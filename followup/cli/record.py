@@ -156,7 +156,8 @@ def list_conversations(limit: int, as_json: bool) -> None:
 def _last_words(one: "ListedConversation") -> str:
     """Return what the customer said last, and what a workflow told their owner."""
     said = output.quoted(one.last_words, most=80) if one.last_words else ""
-    note = f"note: {output.quoted(one.waiting.note, most=80)}" if one.waiting.note else ""
+    notes = (one.waiting.note or "").replace("\n", " · ")  # of several workflows
+    note = f"note: {output.quoted(notes, most=80)}" if notes else ""
     return "  ".join(part for part in (said, note) if part) or "–"
 
 

@@ -117,7 +117,8 @@ def _answerable(notice: Notice) -> tuple[str | None, str]:
     """Return the customer's address for the Reply-To, None where no header takes it, and what to say of that."""
     try:
         if notice.reply_to:
-            return mailbox(notice.reply_to), f"{notice.text}\n\nAnswer this mail, and it goes to {notice.reply_to}."
+            how = f"Answer this mail, and it goes to {notice.reply_to}: take these lines out first, and the subject."
+            return mailbox(notice.reply_to), f"{notice.text}\n\n{how}"
     except InvalidAddress:  # it has signs outside ASCII before the @, and this mail may pass servers that take none
         return None, f"{notice.text}\n\nWrite to them at {notice.reply_to}: an answer to this mail goes to yourself."
     return None, f"{notice.text}\n\nTheir address is not on the record."
