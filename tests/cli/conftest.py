@@ -87,13 +87,17 @@ def played(project: Path, cli: Cli) -> Path:
     return project
 
 
+# as a terminal's commands do; what a shell runs in the background inherits that it is ignored
+HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+
+
 @pytest.fixture
 def start(project: Path) -> Callable[..., subprocess.Popen[str]]:
     """Return a function that starts a command as a process of its own."""
 
     def begin(*args: str, **more: Any) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        command = [sys.executable, "-c", "from followup.cli.main import main; main()", *args]
+        command = [sys.executable, "-c", f"{HEEDS_CTRL_C}; from followup.cli.main import main; main()", *args]
         options = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True} | more
         return subprocess.Popen(command, **options)
 
