@@ -73,7 +73,8 @@ def running(folder: Path, letter: str) -> Iterator[Shop]:
     engine = make_engine(url)
     upgrade(engine)
     visiting = Visiting(engine, url, folder)
-    visiting.world.apply({"templates/arrived.md": letter}, check_in=CHECK_IN.replace('"broken"', '"x"'))
+    trouble = "broken" if "broken:" in letter else "0"
+    visiting.world.apply({"templates/arrived.md": letter}, check_in=CHECK_IN.replace('"broken"', f'"{trouble}"'))
     visiting.world.take_in(a_purchase())
     visiting.world.go_to(MONDAY + timedelta(days=2))
     settings = load(
