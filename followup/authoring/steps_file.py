@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import time
 from math import isfinite
 from typing import TypeVar
@@ -86,6 +86,7 @@ class StepsReader:
     remembered: Collection[str] | None = None
     references: list[Reference] = field(default_factory=list)
     ids: dict[int, str] = field(default_factory=dict)  # by identity of the step's mapping
+    numbered: set[str] = field(default_factory=set)  # ids that only count
     asks: list[str] = field(default_factory=list)
     nodes: dict[str, YamlMapping] = field(default_factory=dict)  # the steps by id
     splits: dict[str, Spot] = field(default_factory=dict)
@@ -140,8 +141,10 @@ class StepsReader:
         for step in steps:
             kind = _kind(step)
             if id(step) not in self.ids and kind is not None:
-                self.ids[id(step)] = _derived(step, kind, taken, counted)
+                self.ids[id(step)], numbered = _derived(step, kind, taken, counted)
                 taken.add(self.ids[id(step)])
+                if numbered:
+                    self.numbered.add(self.ids[id(step)])
             if kind == "ask":
                 self.asks.append(self.ids[id(step)])
             if id(step) in self.ids:
@@ -164,7 +167,7 @@ class StepsReader:
         read = (self._step(item, depth) for item in sequence.items)
         return tuple(step for step in read if step is not None)
 
-    def _step(self, node: Node, depth: int) -> Step | None:  # noqa: PLR0911 - one answer for each kind
+    def _step(self, node: Node, depth: int) -> Step | None:
         mapping = as_mapping(node, self.report, "A step")
         if mapping is None:
             return None
@@ -177,7 +180,12 @@ class StepsReader:
         fields = Fields(mapping, self.report, f"{article} {kind} step", (*COMMON, kind, *OPTIONS[kind]))
         fields.check(*REQUIRED.get(kind, ()))
         when = self.condition(fields.get("when"), '"when"')
-        step_id = self.ids[id(mapping)]
+        step = self._of_kind(kind, fields, self.ids[id(mapping)], when, depth)
+        return replace(step, numbered=True) if step is not None and step.id in self.numbered else step
+
+    def _of_kind(  # noqa: PLR0911 - one a kind
+        self, kind: str, fields: Fields, step_id: str, when: Condition | None, depth: int
+    ) -> Step | None:
         match kind:
             case "wait":
                 return self._wait(fields, step_id, when)
@@ -460,8 +468,8 @@ def _inside(step: YamlMapping) -> Iterator[Sequence]:
             yield inner
 
 
-def _derived(step: YamlMapping, kind: str, taken: set[str], counted: Counter[str]) -> str:
-    """Return a readable id that no step has: the name of the letter or split, or the kind with a number."""
+def _derived(step: YamlMapping, kind: str, taken: set[str], counted: Counter[str]) -> tuple[str, bool]:
+    """Return a readable id that no step has, the name of the letter or split, or (True) the kind with a number."""
     named = step.get(kind) if kind in NAMED_BY_VALUE else None
     name = named.raw.strip().removesuffix(".md") if isinstance(named, Scalar) else ""
     base = name if _ID.fullmatch(name) else kind
@@ -470,4 +478,4 @@ def _derived(step: YamlMapping, kind: str, taken: set[str], counted: Counter[str
     while candidate in taken:
         counted[base] += 1
         candidate = f"{base}-{counted[base]}"
-    return candidate
+    return candidate, base != name

@@ -53,11 +53,12 @@ def timeout_at(step: Ask, sent: Sent, facts: Facts) -> datetime | None:
     Return when the ask gives up waiting; None while its letter has not been accepted.
 
     An out-of-office note that comes in time extends it, once: to the end of the stated day of return, and by
-    LONGEST_ABSENCE at most.
+    LONGEST_ABSENCE at most. Whoever was moved to a version with a shorter timeout has until then.
     """
     if sent.accepted_at is None:
         return None
     gives_up = step.timeout.after(sent.accepted_at, facts.calendar)
+    gives_up = max(gives_up, facts.moved_at or gives_up)
     absence = facts.absences.get(step.id)
     if absence is None or absence.told_at >= gives_up:  # a late one must not rewind the run
         return gives_up
@@ -76,4 +77,13 @@ def ask_result(step: Ask, facts: Facts, now: datetime) -> AskResult:
     in_time = [r for r in confirmed if gives_up is None or r.at < gives_up]
     if in_time:
         return AskResult(response=combined(in_time))
+    if _is_behind(step, sent, facts):
+        return AskResult(timed_out=True)
     return AskResult(timed_out=gives_up is not None and now >= gives_up)
+
+
+def _is_behind(step: Ask, sent: Sent, facts: Facts) -> bool:
+    """Tell whether a run had left *step* when it was moved here: what it waited for then, it waited for."""
+    if facts.moved_at is None or sent.accepted_at is None:
+        return False
+    return sent.accepted_at <= facts.moved_at and facts.stands_at != step.id

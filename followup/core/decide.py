@@ -29,6 +29,7 @@ from followup.core.facts import Facts, Sent, value_at, values_of
 from followup.core.message import NOT_SENT, MessageState
 from followup.core.schedule import as_moment, next_wall_time
 from followup.core.workflow import (
+    FINISHED,
     IMPLIED_EXITS,
     Ask,
     Branch,
@@ -118,7 +119,7 @@ class _Walk:
                     return self._decision(Position(step_id, phase, since), wake_at=wake_at)
                 case _End() as end:
                     return self._ended(step_id, end)
-        return self._ended(None, _End(Action.COMPLETE, "finished", since))
+        return self._ended(None, _End(Action.COMPLETE, FINISHED, since))
 
     def _left(self, position: Position) -> Decision | None:
         """Return the end of the run if something takes it out, wherever it stands."""
@@ -228,14 +229,14 @@ class _Walk:
         return chosen.do[0].id if chosen.do else onward
 
     def _wait(self, step: Wait, since: datetime, onward: str | None) -> _Move:
-        over = max(self._wait_over(step, since), since)
+        over = self._not_before_move(max(self._wait_over(step, since), since))
         if over > self.now:
             return _Sleep(Phase.WAITING, over)
         self._waited(over, timed_out=self.facts.timed_out)
         return _Go(onward, over)
 
     def _wait_for(self, step: WaitFor, since: datetime, onward: str | None) -> _Move:
-        gives_up = step.timeout.after(since, self.facts.calendar)
+        gives_up = self._not_before_move(step.timeout.after(since, self.facts.calendar))
         event = next((event for event in self._awaited(step) if event.occurred_at < gives_up), None)
         if event is not None:
             self._waited(event.occurred_at, timed_out=False, event_id=event.id)
@@ -258,6 +259,10 @@ class _Walk:
                 continue
             if step.where is None or step.where(event_names(self.workflow, self.facts, event, self.now)):
                 yield event
+
+    def _not_before_move(self, at: datetime) -> datetime:
+        """Return when something ends that may have been over already when the run was moved to this version."""
+        return max(at, self.enrollment.moved_at or at)
 
     def _waited(self, until: datetime, *, timed_out: bool, event_id: int | None = None) -> None:
         heard = event_id or (self.waited.event_id if self.waited else self.enrollment.trigger_event_id)

@@ -82,7 +82,11 @@ class Waited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrollment:
-    """``waited`` is None until a wait was over."""
+    """
+    ``waited`` is None until a wait was over.
+
+    ``moved_at`` is when the run was moved to the version it is in: nothing that this version says ends before then.
+    """
 
     id: int
     workflow: str
@@ -91,6 +95,7 @@ class Enrollment:
     position: Position
     trigger_event_id: int | None = None
     waited: Waited | None = None
+    moved_at: datetime | None = None
 
     @property
     def began(self) -> tuple[datetime, float]:

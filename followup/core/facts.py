@@ -106,7 +106,7 @@ class Facts:
     ``events`` are those recorded since it entered that it may see, oldest first; ``responses`` oldest
     first; ``answers`` maps a letter to this customer's last answer to it, in any workflow. What is in
     ``elsewhere`` was said about the same order (or since the entry, where there is none), so it need not be
-    asked again.
+    asked again. ``moved_at`` is that of the enrollment, and ``stands_at`` the step it stood at when this was read.
     """
 
     customer: Customer
@@ -123,6 +123,8 @@ class Facts:
     absences: Mapping[str, Absence] = field(default_factory=dict)  # by step: its first out-of-office note
     elsewhere: Mapping[str, Response] = field(default_factory=dict)  # by letter: what another run was answered to it
     timed_out: bool = False  # how the last wait_for ended
+    moved_at: datetime | None = None
+    stands_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from functools import cached_property
 from followup.core.schedule import Duration, SendWindow
 
 NO_TIME = Duration()
+FINISHED = "finished"  # the outcome of a run that came to its end without a stop
 
 
 class WorkflowStatus(StrEnum):
@@ -58,10 +59,15 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What every step has: an id (given or derived) and an optional condition to run at all."""
+    """
+    What every step has: an id (given or derived) and an optional condition to run at all.
+
+    A ``numbered`` one has its id from its kind and a count, which says nothing once a step is put in before it.
+    """
 
     id: str
     when: Condition | None = None
+    numbered: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -20,7 +21,7 @@ from followup.core.decision import (
 )
 from followup.core.enrollment import moved
 from followup.core.gates import last_chance
-from followup.services import facts
+from followup.services import facts, transfer
 from followup.services.enroll import Entry, enroll
 from followup.services.facts import Known
 from followup.services.handoff import hand_off
@@ -29,7 +30,7 @@ from followup.services.verdicts import withdraw
 from followup.store import customers, decisions, enrollments, messages
 from followup.store.decisions import Decided
 from followup.store.engine import writing
-from followup.store.enrollments import Moved
+from followup.store.enrollments import Moved, StoredEnrollment
 from followup.store.messages import DueMessage
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Clock) -> int:
     """
     Take each enrollment to the next thing it has to wait for; return how many were looked at.
+
+    One that is in an older version of its workflow is taken to there in that, and goes on from there in what was
+    applied since: what was over already is over.
 
     Safe to run twice and in several processes: the rows are held from the reading of the facts to the
     writing of the decision, and an enrollment that has ended is passed over.
@@ -53,7 +57,15 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
         messages.add(conn, [message for one, decision in decided for message in _new_messages(one, decision)])
         decisions.add(conn, [_noted(one, note, now) for one, decision in decided for note in decision.notes])
         _act(conn, decided, library=library, now=now)
+        going_on = [_after(one, decision) for one, decision in decided if not decision.ended]
+        transfer.move(conn, going_on, library=library, now=now)
     return len(held)
+
+
+def _after(one: Known, decision: Decision) -> StoredEnrollment:
+    """Return the run as the decision leaves it."""
+    enrollment = replace(one.stored.enrollment, position=decision.position, waited=decision.waited)
+    return replace(one.stored, enrollment=enrollment, wake_at=decision.wake_at)
 
 
 def _decided(known: Iterable[Known], now: datetime) -> Iterator[tuple[Known, Decision]]:

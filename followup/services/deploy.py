@@ -1,7 +1,7 @@
 """What runs is what was applied: the folder becomes a bundle in the database."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -10,13 +10,16 @@ from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
 from followup.core.gates import not_live
 from followup.core.workflow import WorkflowStatus
-from followup.services import timers
+from followup.services import timers, transfer
+from followup.services.advance import advance
 from followup.services.converse import release
 from followup.services.library import Library, version_of
-from followup.store import audit, bundles, messages, senders, switches, workflow_limits
-from followup.store.engine import writing
+from followup.store import audit, bundles, enrollments, messages, senders, switches, workflow_limits
+from followup.store.engine import reading, writing
+from followup.store.enrollments import Standing
 from followup.store.switches import Switch
 
+BATCH = 200
 RESUMED = "the workflow is live again"
 
 
@@ -25,7 +28,8 @@ class Applied:
     """
     The bundle that runs now; ``changed`` is False when it already did.
 
-    ``unblocked`` letters try again; ``released`` ones were held by a workflow that is live again. ``first`` has,
+    ``unblocked`` letters try again; ``released`` ones were held by a workflow that is live again. ``moved`` people
+    inside go on in new versions. ``first`` has,
     by workflow, how many first letters a person has to read now, and ``switched`` those that do not run although their
     files say live: an operator paused or archived them.
     """
@@ -34,42 +38,135 @@ class Applied:
     changed: bool
     unblocked: int = 0
     released: int = 0
+    moved: int = 0
     first: Mapping[str, int] = field(default_factory=dict)
     switched: Mapping[str, Switch] = field(default_factory=dict)
 
 
-def apply(engine: Engine, files: Mapping[str, str], *, clock: Clock, first: int | None = None) -> Applied:
+def apply(
+    engine: Engine,
+    files: Mapping[str, str],
+    *,
+    clock: Clock,
+    first: int | None = None,
+    in_flight: Mapping[str, str] | None = None,
+) -> Applied:
     """
     Check *files* (path -> text) and make them what runs. The same files again change nothing.
+
+    People inside a workflow go on in its new version, each at the step they stand at.
 
     Args:
         first: how many letters of each workflow that goes live a person wants to read before others leave; None:
             as many as its file says, where it was never live before.
+        in_flight: what becomes of those at steps that are gone (core.transfer.InFlight): by ``WORKFLOW/STEP``, by
+            step, or by workflow.
 
     Raises:
         BundleError: something in the files is wrong; nothing was stored.
+        StrandedPeople: somebody stands at a step that is gone, and it is not said what becomes of them; likewise.
     """
-    return put_in_force(engine, load(files), clock=clock, first=first)
+    return put_in_force(engine, load(files), clock=clock, first=first, in_flight=in_flight)
 
 
-def put_in_force(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None = None) -> Applied:
+def put_in_force(
+    engine: Engine,
+    bundle: Bundle,
+    *,
+    clock: Clock,
+    first: int | None = None,
+    in_flight: Mapping[str, str] | None = None,
+) -> Applied:
     """Make *bundle* what runs, as `apply` does with files."""
+    applied = _store(engine, bundle, clock=clock, first=first, in_flight=in_flight or {})
+    return replace(applied, moved=_move_inside(engine, Library(), clock))
+
+
+def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, in_flight: Mapping[str, str]) -> Applied:
     now = clock.now()
     with writing(engine, "deploy.apply") as conn:
         library = Library()
         before = library.find_newest(conn)
+        if before is None or before.hash != bundle.hash:  # what broke off goes on, whoever stands where by now
+            _refuse_undecided(conn, bundle, library, in_flight)
         unblocked = _unblock(conn)
         switched = {name: switch for name, switch in switches.current(conn).items() if name in _live(bundle)}
-        if not bundles.add(conn, bundle.hash, bundle.files, now=now):
+        if not bundles.add(conn, bundle.hash, bundle.files, now=now, in_flight=in_flight):
             return Applied(bundle, changed=False, unblocked=unblocked, switched=switched)
         resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
         asked = ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
-        bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
+        versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
+        enrollments.finish_no_more(conn, versions.values())
         timers.reset(conn, before, bundle, now=now)
         held = messages.held(conn, workflows=resumed) if resumed else []
         released = release(conn, held, because=RESUMED, library=library, now=now)
-        audit.add(conn, "apply", {"bundle": bundle.hash, "released": released}, now=now)
+        said = {"bundle": bundle.hash, "before": before.hash if before else None, "released": released}
+        audit.add(conn, "apply", {**said, "in_flight": dict(in_flight)}, now=now)
     return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked, switched=switched)
+
+
+def _refuse_undecided(conn: Connection, bundle: Bundle, library: Library, in_flight: Mapping[str, str]) -> None:
+    found = transfer.stranded(conn, bundle, library, enrollments.standing(conn), in_flight)
+    if undecided := transfer.undecided(found):
+        raise transfer.StrandedPeople(undecided)
+
+
+def _move_inside(engine: Engine, library: Library, clock: Clock) -> int:
+    """
+    Have everybody inside go on in what was applied; return how many do now.
+
+    Each batch is one transaction; doing it again takes up what an earlier one left. Who is busy meanwhile is looked
+    at soon, and moved then.
+    """
+    with reading(engine) as conn:
+        behind = _behind(conn, library)
+    for place in behind:
+        _carry_over(engine, place, library, clock)
+    versions = sorted({place.version_id for place in behind})
+    for version_id in versions:
+        for ids in _batches(engine, version_id):
+            advance(engine, ids, library=library, clock=clock)
+    for version_id in versions:
+        for ids in _batches(engine, version_id):
+            with writing(engine, "deploy.wake") as conn:
+                enrollments.wake(conn, ids, at=clock.now())
+    number = sum(place.number for place in behind)
+    if not number:
+        return 0
+    with writing(engine, "deploy.moved") as conn:
+        moved = number - sum(place.number for place in _behind(conn, library))
+        audit.add(conn, "apply.moved", {"bundle": library.newest(conn).hash, "people": moved}, now=clock.now())
+    return moved
+
+
+def _behind(conn: Connection, library: Library) -> list[Standing]:
+    return transfer.outdated(conn, library.newest(conn), library, enrollments.standing(conn))
+
+
+def _carry_over(engine: Engine, place: Standing, library: Library, clock: Clock) -> None:
+    """Carry those over together for whom nothing changes where they stand."""
+    with reading(engine) as conn:
+        to = transfer.same_place(conn, place, library.newest(conn), library)
+    while to is not None:
+        with writing(engine, "deploy.carry_over") as conn:
+            version = bundles.find_version(conn, *to.version)
+            assert version is not None, "a version is stored before anybody is moved to it"
+            if not enrollments.carry_over(
+                conn, place.version_id, place.step, to=version, new_step=to.step, now=clock.now()
+            ):
+                return
+
+
+def _batches(engine: Engine, version_id: int) -> Iterator[list[int]]:
+    """Yield those who are still in a version, batch by batch, by id."""
+    last = 0
+    while True:
+        with reading(engine) as conn:
+            ids = enrollments.in_version(conn, version_id, after_id=last, limit=BATCH)
+        if not ids:
+            return
+        yield ids
+        last = ids[-1]
 
 
 def ask_for_first(

@@ -81,6 +81,8 @@ def read(
             absences=away.get(one.id, {}),
             elsewhere=_elsewhere(one, all_said.get(one.customer_id, ())),
             timed_out=one.enrollment.waited is not None and one.enrollment.waited.timed_out,
+            moved_at=one.enrollment.moved_at,
+            stands_at=one.enrollment.position.step,
         )
         return Known(one, workflow, facts)
 

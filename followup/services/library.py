@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle, load_applied, load_workflow
+from followup.core.transfer import matches
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import ConfigurationError
 from followup.store import bundles
@@ -30,6 +31,9 @@ class Library:
         self._bundle: Bundle | None = None  # as it was applied
         self._runs: tuple[Bundle, Mapping[str, WorkflowStatus], Bundle] | None = None  # applied, switched, both
         self._versions: dict[int, Workflow] = {}
+        self._hashes: dict[int, str] = {}  # by version
+        self._matches: tuple[str, dict[int, Mapping[str, str]]] = ("", {})  # of a bundle: by version
+        self._current: tuple[str, Mapping[str, str]] = ("", {})  # of a bundle: the content hash of each workflow
 
     def newest(self, conn: Connection) -> Bundle:
         """
@@ -81,6 +85,26 @@ class Library:
         runs = replace(bundle, workflows=workflows, switched=switched)
         self._runs = (bundle, switched, runs)
         return runs
+
+    def is_current(self, conn: Connection, bundle: Bundle, name: str, version_id: int) -> bool:
+        """Tell whether a version of the workflow *name* is the one in *bundle*."""
+        if version_id not in self._hashes:
+            self._hashes[version_id] = bundles.version_hash(conn, version_id)
+        of, hashes = self._current
+        if of != bundle.hash:
+            hashes = {one: version_of(bundle, one)[0] for one in bundle.workflows}
+            self._current = (bundle.hash, hashes)
+        return hashes.get(name) == self._hashes[version_id]
+
+    def matches(self, conn: Connection, version_id: int, bundle: Bundle, name: str) -> Mapping[str, str]:
+        """Return which step of a version is which in *bundle*'s version of the workflow *name* (core.transfer)."""
+        of, known = self._matches
+        if of != bundle.hash:
+            known = {}
+            self._matches = (bundle.hash, known)
+        if version_id not in known:
+            known[version_id] = matches(self.workflow(conn, version_id), bundle.workflows[name])
+        return known[version_id]
 
     def workflow(self, conn: Connection, version_id: int) -> Workflow:
         """Return a workflow as it was when the enrollment entered it."""

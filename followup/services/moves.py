@@ -164,14 +164,15 @@ class _Record:
             return (decided.at, _AFTER, 0, _DECISION), move
         if decided.verdict in {"ended", "exited"}:
             return (decided.at, run_id, _AFTER, _EFFECT), move
-        if decided.verdict == "held_out":
+        if decided.verdict == "held_out" or (decided.step and decided.step not in self.steps[run_id]):
             return (decided.at, run_id, _BEFORE, _DECISION), move
         return self._place(decided.at, run_id, decided.step, _DECISION), move
 
     def _letter(self, letter: StoredMessage) -> Iterator[tuple[_Place, Move]]:
         at, reason = letter.accepted_at, ""
         step = self.workflows[letter.enrollment_id].step(letter.step)
-        kind = "remind" if letter.round else "ask" if isinstance(step, Ask) else "send"
+        asks = isinstance(step, Ask) or (step is None and letter.question is not None)  # None: taken out since
+        kind = "remind" if letter.round else "ask" if asks else "send"
         if letter.state in _STANDS:
             at, kind, reason = letter.sending_at or letter.due_at, letter.state.value, letter.reason or ""
         if at is not None:

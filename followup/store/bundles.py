@@ -40,15 +40,49 @@ def load(conn: Connection, hash_: str) -> StoredBundle:
     return StoredBundle(row.hash, row.files, row.applied_at)
 
 
-def add(conn: Connection, hash_: str, files: Mapping[str, str], *, now: datetime) -> bool:
-    """Make this bundle the newest; return False when it already was."""
+def add(
+    conn: Connection, hash_: str, files: Mapping[str, str], *, now: datetime, in_flight: Mapping[str, str] | None = None
+) -> bool:
+    """
+    Make this bundle the newest; return False when it already was.
+
+    Args:
+        in_flight: what becomes of those who stand at steps it does not have (core.transfer.InFlight).
+    """
     if newest_hash(conn) == hash_:
+        if in_flight:
+            known = in_flight_of(conn, hash_)
+            conn.execute(update(bundles).where(bundles.c.hash == hash_).values(in_flight={**known, **in_flight}))
         return False
     last = conn.scalar(select(func.max(bundles.c.applied_at)))
     moment = now if last is None else max(now, last + timedelta(microseconds=1))  # whatever clock applied the last one
-    if not insert_new(conn, bundles, [{"hash": hash_, "files": dict(files), "applied_at": moment}], bundles.c.id):
-        conn.execute(update(bundles).where(bundles.c.hash == hash_).values(applied_at=moment))
+    values = {"applied_at": moment, "in_flight": dict(in_flight or {})}
+    if not insert_new(conn, bundles, [{"hash": hash_, "files": dict(files), **values}], bundles.c.id):
+        conn.execute(update(bundles).where(bundles.c.hash == hash_).values(values))
     return True
+
+
+def in_flight_of(conn: Connection, hash_: str) -> Mapping[str, str]:
+    """Return what was decided about those who stand at steps that this bundle does not have."""
+    return conn.scalar(select(bundles.c.in_flight).where(bundles.c.hash == hash_)) or {}
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBundle:
+    hash: str
+    applied_at: datetime
+
+
+def listed(conn: Connection, *, limit: int) -> list[ListedBundle]:
+    """Return the bundles that were ever applied, the newest first: each once, by when it was applied last."""
+    wanted = select(bundles.c.hash, bundles.c.applied_at).order_by(bundles.c.applied_at.desc(), bundles.c.id.desc())
+    return [ListedBundle(row.hash, row.applied_at) for row in conn.execute(wanted.limit(limit))]
+
+
+def hashes_like(conn: Connection, prefix: str, *, limit: int = 10) -> list[str]:
+    """Return the hashes that begin with *prefix*, in order."""
+    wanted = select(bundles.c.hash).where(bundles.c.hash.startswith(prefix, autoescape=True))
+    return list(conn.scalars(wanted.order_by(bundles.c.hash).limit(limit)))
 
 
 def version_ids(conn: Connection, versions: Mapping[str, tuple[str, str]]) -> dict[str, int]:
@@ -65,6 +99,18 @@ def version_ids(conn: Connection, versions: Mapping[str, tuple[str, str]]) -> di
     )
     held = wanted.order_by(workflow_versions.c.id).with_for_update(read=True, key_share=True)
     return {row.name: row.id for row in conn.execute(held) if row.hash == versions[row.name][0]}
+
+
+def version_hash(conn: Connection, version_id: int) -> str:
+    """Return the content hash of one workflow version."""
+    hash_: str = conn.scalars(select(workflow_versions.c.hash).where(workflow_versions.c.id == version_id)).one()
+    return hash_
+
+
+def find_version(conn: Connection, name: str, hash_: str) -> int | None:
+    """Return the id of the version of the workflow *name* with that content, if it is stored."""
+    wanted = workflow_versions.c.name == name, workflow_versions.c.hash == hash_
+    return conn.scalar(select(workflow_versions.c.id).where(*wanted))
 
 
 def lock_versions(conn: Connection, workflow: str) -> None:

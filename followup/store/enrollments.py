@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, or
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited, moved
-from followup.store.schema import enrollments
+from followup.store.schema import enrollments, workflow_versions
 from followup.store.types import UTCDateTime, insert_new, leasing, unleased
 
 AT_ONCE = 5_000  # ids in one statement; PostgreSQL takes 65,535
@@ -59,6 +59,7 @@ class StoredEnrollment:
     wake_at: datetime | None
     ended_at: datetime | None
     outcome: str | None
+    finishes: bool
 
     @property
     def id(self) -> int:
@@ -145,6 +146,7 @@ def _stored(row: Row[Any]) -> StoredEnrollment:
             position=Position(row.step, Phase(row.phase), row.since),
             trigger_event_id=row.trigger_event_id,
             waited=Waited(row.waited_until, row.heard_event_id, row.timed_out) if row.waited_until else None,
+            moved_at=row.moved_at,
         ),
         version_id=row.version_id,
         customer_id=row.customer_id,
@@ -154,6 +156,7 @@ def _stored(row: Row[Any]) -> StoredEnrollment:
         wake_at=row.wake_at,
         ended_at=row.ended_at,
         outcome=row.outcome,
+        finishes=row.finishes,
     )
 
 
@@ -185,6 +188,121 @@ def save(conn: Connection, runs: Sequence[Moved]) -> None:
     )
     changed = conn.execute(guarded.values(rev=enrollments.c.rev + 1, leased_until=None), rows).rowcount
     assert changed == len(rows), f"{len(rows) - changed} enrollments moved while their rows were held"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred:
+    """Where a run stands in another version of its workflow."""
+
+    id: int
+    version_id: int
+    state: EnrollmentState
+    position: Position
+    moved_at: datetime
+    wake_at: datetime | None
+    ended_at: datetime | None = None
+    outcome: str | None = None
+
+
+def transfer(conn: Connection, runs: Sequence[Transferred]) -> None:
+    """Write where runs go on in another version; the caller holds the rows."""
+    if not runs:
+        return
+    rows = [
+        {
+            "key": one.id,
+            "version": one.version_id,
+            "state": one.state.value,
+            "step": one.position.step,
+            "phase": one.position.phase.value,
+            "since": one.position.since,
+            "moved_at": one.moved_at,
+            "wake_at": one.wake_at,
+            "ended_at": one.ended_at,
+            "outcome": one.outcome,
+        }
+        for one in runs
+    ]
+    guarded = update(enrollments).where(enrollments.c.id == bindparam("key"), enrollments.c.ended_at.is_(None))
+    values = {"version_id": bindparam("version"), "rev": enrollments.c.rev + 1, "finishes": False}
+    conn.execute(guarded.values(values), rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How many runs that have not ended are in a version, at a step of it and in a phase of that."""
+
+    workflow: str
+    version_id: int
+    finishes: bool
+    step: str | None
+    phase: Phase
+    number: int
+
+
+def standing(conn: Connection) -> list[Standing]:
+    """Return where all runs stand that have not ended, by workflow, version, step and phase."""
+    places = (
+        enrollments.c.workflow,
+        enrollments.c.version_id,
+        enrollments.c.finishes,
+        enrollments.c.step,
+        enrollments.c.phase,
+    )
+    wanted = select(*places, func.count().label("number")).where(enrollments.c.ended_at.is_(None))
+    return [
+        Standing(
+            workflow=row.workflow,
+            version_id=row.version_id,
+            finishes=row.finishes,
+            step=row.step,
+            phase=Phase(row.phase),
+            number=row.number,
+        )
+        for row in conn.execute(wanted.group_by(*places).order_by(*places))
+    ]
+
+
+def carry_over(
+    conn: Connection, version_id: int, step: str | None, *, to: int, new_step: str | None, now: datetime
+) -> int:
+    """
+    Have up to AT_ONCE runs of a version, at *step* of it and with nothing due by *now*, go on in the version *to*.
+
+    For those for whom nothing changes there: they are looked at when they would have been. Returns how many.
+    """
+    asleep = or_(enrollments.c.wake_at.is_(None), enrollments.c.wake_at > now)
+    there = enrollments.c.step.is_(None) if step is None else enrollments.c.step == step
+    wanted = select(enrollments.c.id).where(_in_version(version_id), there, asleep)
+    ids = list(conn.scalars(wanted.order_by(enrollments.c.id).limit(AT_ONCE).with_for_update(key_share=True)))
+    values = {"version_id": to, "step": new_step, "moved_at": now, "rev": enrollments.c.rev + 1}
+    conn.execute(update(enrollments).where(enrollments.c.id.in_(ids)).values(values))
+    return len(ids)
+
+
+def _in_version(version_id: int) -> ColumnElement[bool]:
+    """Return the condition that a run is in a version, has not ended, and does not finish there."""
+    name = select(workflow_versions.c.name).where(workflow_versions.c.id == version_id).scalar_subquery()
+    mine = (enrollments.c.workflow == name) & (enrollments.c.version_id == version_id)
+    return mine & enrollments.c.ended_at.is_(None) & enrollments.c.finishes.is_(False)
+
+
+def in_version(conn: Connection, version_id: int, *, after_id: int, limit: int) -> list[int]:
+    """Return runs in a version that have not ended and do not finish there, by id, past *after_id*."""
+    wanted = select(enrollments.c.id).where(_in_version(version_id), enrollments.c.id > after_id)
+    return list(conn.scalars(wanted.order_by(enrollments.c.id).limit(limit)))
+
+
+def finish(conn: Connection, ids: Collection[int]) -> None:
+    """Have runs finish the version they are in, whatever is applied; the caller holds them."""
+    conn.execute(update(enrollments).where(enrollments.c.id.in_(list(ids))).values(finishes=True))
+
+
+def finish_no_more(conn: Connection, version_ids: Collection[int]) -> None:
+    """Have runs in versions that are the newest again follow what is applied next."""
+    theirs = enrollments.c.version_id.in_(list(version_ids)), enrollments.c.finishes, enrollments.c.ended_at.is_(None)
+    held = select(enrollments.c.id).where(*theirs).order_by(enrollments.c.id).with_for_update(key_share=True)
+    conn.execute(update(enrollments).where(enrollments.c.id.in_(list(conn.scalars(held)))).values(finishes=False))
 
 
 def wake(conn: Connection, ids: Collection[int], *, at: datetime) -> None:

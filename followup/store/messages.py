@@ -283,6 +283,13 @@ def cancel(
     return sorted((_stored(row) for row in withdrawn), key=lambda one: one.id)
 
 
+def reassign(conn: Connection, enrollment_id: int, step: str, round_: int, *, letter: str, sender: str) -> None:
+    """Have a message that has not left yet, if there is one, be another letter, or somebody else's."""
+    unsent = messages.c.state.in_([state.value for state in CANCELLABLE])
+    mine = messages.c.enrollment_id == enrollment_id, messages.c.step == step, messages.c.round == round_
+    conn.execute(update(messages).where(*mine, unsent).values(letter=letter, sender=sender))
+
+
 def held(
     conn: Connection,
     *,

@@ -115,6 +115,7 @@ bundles = Table(
     Column("hash", Text, nullable=False),
     Column("files", Json, nullable=False, comment="path -> text, the whole folder"),
     Column("applied_at", UTCDateTime, nullable=False, comment="the newest is what runs; applied again, it moves up"),
+    Column("in_flight", Json, comment="what becomes of those at steps it does not have: step -> finish, skip or stop"),
     UniqueConstraint("hash"),
 )
 
@@ -151,6 +152,8 @@ enrollments = Table(
     Column("waited_until", UTCDateTime, comment="when its last wait was over; NULL: none was yet"),
     Column("heard_event_id", Id, comment="the event that last ended a wait for one"),
     Column("timed_out", Boolean, nullable=False, server_default=text("false"), comment="of the last wait for an event"),
+    Column("moved_at", UTCDateTime, comment="when it was moved to its version; NULL: it entered that one"),
+    Column("finishes", Boolean, nullable=False, server_default=text("false"), comment="its version, whatever is newer"),
     one_of("state", EnrollmentState),
     one_of("phase", Phase),
     CheckConstraint("state = 'held_out' OR (state = 'active') = (ended_at IS NULL)", name="ended"),
@@ -160,6 +163,7 @@ enrollments = Table(
     Index(None, "order_id"),
     Index(None, "workflow", "entered_at"),
     _partial("ix_enrollments_due", "wake_at", "id", where="wake_at IS NOT NULL"),
+    _partial("ix_enrollments_inside", "workflow", "version_id", "id", where="ended_at IS NULL"),
 )
 
 timers = Table(

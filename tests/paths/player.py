@@ -262,12 +262,14 @@ class Player:
         approve.release_workflow(self.engine, happening.value, library=self.library, clock=self.clock)
 
     def _applies(self, happening: Happening) -> None:
-        """Apply the folder with other files: workflows, letters, people."""
+        """Apply the folder with other files (workflows, letters, people), or `without` some; `in flight` as options."""
         told = happening.value
         self.workflows |= by_name(told.get("workflows", []))
         self.others |= {f"templates/{name}.md": text for name, text in told.get("letters", {}).items()}
         self.others |= {"workflows/people.yaml": told["people"]} if "people" in told else {}
-        self._apply()
+        for name in told.get("without", []):
+            del self.workflows[name]
+        self._apply(told.get("in flight"))
 
     def _pauses(self, happening: Happening) -> None:
         self._switch(happening.value, "live", "paused")
@@ -281,9 +283,9 @@ class Player:
         self.workflows[workflow] = text.replace(f"status: {before}", f"status: {after}")
         self._apply()
 
-    def _apply(self) -> None:
+    def _apply(self, in_flight: dict[str, str] | None = None) -> None:
         workflows = {f"workflows/{name}.yaml": text for name, text in self.workflows.items()}
-        deploy.apply(self.engine, {**self.others, **workflows}, clock=self.clock)
+        deploy.apply(self.engine, {**self.others, **workflows}, clock=self.clock, in_flight=in_flight)
 
     # and what happens to all of us
 

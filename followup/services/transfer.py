@@ -1,0 +1,260 @@
+"""
+People inside a workflow whose file has changed: they go on in the version that was applied.
+
+Whoever looks at a run moves it (services.advance), so it does not matter who applied what when, or whether that broke
+off; services.deploy has everybody looked at.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from followup.authoring.bundle import Bundle
+from followup.core.enrollment import Action, Phase, moved
+from followup.core.transfer import STOPPED, InFlight, Landing, land, matches, unchanged
+from followup.core.workflow import Ask, Letter, Step, Workflow
+from followup.errors import FollowupError
+from followup.services.library import Library, version_of
+from followup.services.verdicts import withdraw
+from followup.store import bundles, decisions, enrollments, messages
+from followup.store.decisions import Decided
+from followup.store.enrollments import Standing, StoredEnrollment, Transferred
+
+UNNEEDED = "no longer needed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stranded:
+    """
+    People at a step that what is to be applied does not have; ``how`` is what was decided, None: nothing was.
+
+    ``gone`` tells that it has not even the workflow, so that there is nothing to go on to.
+    """
+
+    workflow: str
+    step: str
+    number: int
+    how: InFlight | None
+    gone: bool
+
+
+class StrandedPeople(FollowupError):
+    """Somebody stands at a step that what is to be applied does not have, and nobody decided what becomes of them."""
+
+    def __init__(self, undecided: Sequence[Stranded]) -> None:
+        self.undecided = undecided
+        total = sum(one.number for one in undecided)
+        people = "1 person stands" if total == 1 else f"{total:,} people stand"
+        where = "; ".join(_whereabouts(one) for one in undecided)
+        options = " ".join(f"--in-flight {one.workflow}/{one.step}={_choices(one)}" for one in undecided)
+        super().__init__(
+            f"{people} where the folder has no step any more, and nothing was applied: {where}",
+            hint=f"followup plan shows it. Keep the step's id, or decide: {options}",
+        )
+
+
+def _whereabouts(one: Stranded) -> str:
+    return f"{one.number:,} at {one.workflow}/{one.step}{', whose workflow is gone' if one.gone else ''}"
+
+
+def _choices(one: Stranded) -> str:
+    return "finish|stop" if one.gone else "finish|skip|stop"
+
+
+def decided(in_flight: Mapping[str, str], workflow: str, step: str) -> InFlight | None:
+    """Return what becomes of those at a step: what was said of it in this workflow, of such steps, of the workflow."""
+    for key in (f"{workflow}/{step}", step, workflow):
+        if key in in_flight:
+            return InFlight(in_flight[key])
+    return None
+
+
+def outdated(conn: Connection, bundle: Bundle, library: Library, places: Collection[Standing]) -> list[Standing]:
+    """Return where people stand in other versions than *bundle* has, and do not finish those."""
+    return [
+        one for one in places if not one.finishes and not library.is_current(conn, bundle, one.workflow, one.version_id)
+    ]
+
+
+def stranded(
+    conn: Connection, bundle: Bundle, library: Library, places: Collection[Standing], in_flight: Mapping[str, str]
+) -> list[Stranded]:
+    """Return who stands at steps that *bundle* does not have, by workflow and step."""
+    numbers: dict[tuple[str, str], int] = {}
+    for one in outdated(conn, bundle, library, places):
+        new, old = bundle.workflows.get(one.workflow), library.workflow(conn, one.version_id)
+        if one.step is not None and (new is None or not _has_place(old, new, one.step, one.phase)):
+            numbers[one.workflow, one.step] = numbers.get((one.workflow, one.step), 0) + one.number
+    return [
+        Stranded(
+            workflow=workflow,
+            step=step,
+            number=number,
+            how=decided(in_flight, workflow, step),
+            gone=workflow not in bundle.workflows,
+        )
+        for (workflow, step), number in sorted(numbers.items())
+    ]
+
+
+def _has_place(old: Workflow, new: Workflow, step: str, phase: Phase) -> bool:
+    return step in matches(old, new) or (phase is Phase.BEFORE and step == old.first_step)
+
+
+@dataclass(frozen=True, slots=True)
+class SamePlace:
+    """Where people go on for whom nothing changes: the version, by name and content, and the step there."""
+
+    version: tuple[str, str]
+    step: str | None
+
+
+def same_place(conn: Connection, place: Standing, bundle: Bundle, library: Library) -> SamePlace | None:
+    """Return where those at *place* go on in *bundle* if it says the same there, and ends their runs by the same."""
+    new, old = bundle.workflows.get(place.workflow), library.workflow(conn, place.version_id)
+    if new is None or new.exit_on != old.exit_on:
+        return None
+    to = SamePlace((place.workflow, version_of(bundle, place.workflow)[0]), None)
+    if place.step is None:
+        return to
+    there = library.matches(conn, place.version_id, bundle, place.workflow).get(place.step)
+    was, now = old.step(place.step), new.step(there or "")
+    if was is None or now is None or not unchanged(was, now) or _signed_by(was, old) != _signed_by(now, new):
+        return None
+    return replace(to, step=there)
+
+
+def _signed_by(step: Step, workflow: Workflow) -> str:
+    return (step.sender if isinstance(step, Letter) else None) or workflow.sender
+
+
+def undecided(found: Collection[Stranded]) -> list[Stranded]:
+    """Return those about whom nothing was decided that can be done."""
+    return [one for one in found if one.how is None or (one.gone and one.how is InFlight.SKIP)]
+
+
+def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library, now: datetime) -> None:
+    """
+    Move *runs* that have not ended, as they stand, to what was applied; the caller holds them.
+
+    Those at a step that is gone, about whom nothing was decided, finish the version they are in.
+    """
+    bundle = library.newest(conn)
+    behind = [
+        run
+        for run in runs
+        if not run.finishes and not library.is_current(conn, bundle, run.enrollment.workflow, run.version_id)
+    ]
+    if not behind:
+        return
+    in_flight = bundles.in_flight_of(conn, bundle.hash)
+    names = {run.enrollment.workflow for run in behind} & set(bundle.workflows)
+    versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in names})
+    moves, finishing = [], []
+    for run in behind:
+        landing = _landing(conn, run, bundle, in_flight=in_flight, library=library, now=now)
+        if landing is None:
+            finishing.append(run.id)
+        else:
+            _take_along(conn, run, landing, bundle.workflows.get(run.enrollment.workflow), now)
+            version = versions.get(run.enrollment.workflow, run.version_id)
+            moves.append(_transferred(run, landing, version, now))
+        said = _what_became(run, landing, library.workflow(conn, run.version_id), bundle)
+        decisions.add(conn, [_noted(run, said, now)] if said else [])
+    enrollments.finish(conn, finishing)
+    enrollments.transfer(conn, moves)
+
+
+def _landing(
+    conn: Connection,
+    run: StoredEnrollment,
+    bundle: Bundle,
+    *,
+    in_flight: Mapping[str, str],
+    library: Library,
+    now: datetime,
+) -> Landing | None:
+    position, name = run.enrollment.position, run.enrollment.workflow
+    how = decided(in_flight, name, position.step or "") or InFlight.FINISH
+    new, old = bundle.workflows.get(name), library.workflow(conn, run.version_id)
+    if new is not None:
+        return land(position, old, new, library.matches(conn, run.version_id, bundle, name), how, now=now)
+    if how is InFlight.STOP and position.step is not None:
+        return Landing(replace(position, phase=Phase.DONE, since=now), ended=Action.EXIT, outcome=STOPPED)
+    return None
+
+
+def _take_along(
+    conn: Connection, run: StoredEnrollment, landing: Landing, workflow: Workflow | None, now: datetime
+) -> None:
+    """Have what the run has not sent yet be what its step says now, or withdraw it."""
+    if landing.ended is not None:
+        withdraw(conn, run.id, None, None, reason=f"the run ended: {landing.outcome}", now=now)
+        return
+    if landing.left is not None:
+        for round_ in (0, 1):
+            withdraw(conn, run.id, landing.left, round_, reason=UNNEEDED, now=now)
+        return
+    step = workflow.step(landing.position.step or "") if workflow else None
+    if workflow is None or not isinstance(step, Letter):
+        return
+    sender = step.sender or workflow.sender
+    messages.reassign(conn, run.id, step.id, 0, letter=step.letter, sender=sender)
+    if not isinstance(step, Ask):
+        return
+    if step.remind_after is None:
+        withdraw(conn, run.id, step.id, 1, reason=UNNEEDED, now=now)
+    else:
+        messages.reassign(conn, run.id, step.id, 1, letter=step.remind_with or step.letter, sender=sender)
+
+
+def _transferred(run: StoredEnrollment, landing: Landing, version: int, now: datetime) -> Transferred:
+    """Return how the run goes on: it is looked at now, for what has changed may be over already."""
+    enrollment = run.enrollment
+    return Transferred(
+        id=run.id,
+        version_id=version,
+        state=moved(enrollment.state, landing.ended) if landing.ended else enrollment.state,
+        position=landing.position,
+        moved_at=now,
+        wake_at=None if landing.ended else min(run.wake_at or now, now),
+        ended_at=now if landing.ended else None,
+        outcome=landing.outcome,
+    )
+
+
+def _what_became(
+    run: StoredEnrollment, landing: Landing | None, old: Workflow, bundle: Bundle
+) -> tuple[str, str] | None:
+    """Return verdict and reason for the record, or None where nothing changes for who stands there."""
+    step = run.enrollment.position.step
+    if step is None:
+        return None
+    if landing is None:
+        return "finishes", "the step it stands at was taken out: it goes on as it began"
+    if landing.ended is not None:
+        return "ended", landing.outcome or ""
+    onward = landing.position.step or ""
+    if landing.left is not None:
+        return "moved", f"its step was taken out: on to {onward}"
+    was, now = old.step(step), bundle.workflows[run.enrollment.workflow].step(onward)
+    if was is None or now is None or unchanged(was, now):
+        return None
+    return "moved", "the step it stands at was changed"
+
+
+def _noted(run: StoredEnrollment, said: tuple[str, str], now: datetime) -> Decided:
+    verdict, reason = said
+    return Decided(
+        at=now,
+        customer_id=run.customer_id,
+        order_id=run.order_id,
+        enrollment_id=run.id,
+        workflow=run.enrollment.workflow,
+        step=run.enrollment.position.step,
+        verdict=verdict,
+        reason=reason,
+        values={},
+    )

@@ -1,0 +1,42 @@
+"""What an applied bundle makes of the people inside: runs move to newer versions, or finish theirs."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from followup.store.types import Json, UTCDateTime
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column(
+        "bundles",
+        sa.Column(
+            "in_flight", Json, comment="what becomes of those at steps it does not have: step -> finish, skip or stop"
+        ),
+    )
+    op.add_column(
+        "enrollments",
+        sa.Column("moved_at", UTCDateTime(), comment="when it was moved to its version; NULL: it entered that one"),
+    )
+    op.add_column(
+        "enrollments",
+        sa.Column(
+            "finishes",
+            sa.Boolean(),
+            nullable=False,
+            server_default=sa.text("false"),
+            comment="its version, whatever is newer",
+        ),
+    )
+    inside = sa.text("ended_at IS NULL")
+    op.create_index(
+        "ix_enrollments_inside",
+        "enrollments",
+        ["workflow", "version_id", "id"],
+        sqlite_where=inside,
+        postgresql_where=inside,
+    )
