@@ -209,14 +209,12 @@ def waiting_for_us(candidate: Candidate, now: datetime) -> Verdict | None:
 def answered(candidate: Candidate, now: datetime) -> Verdict | None:
     """A reminder is for those who have not answered, not even provisionally; and nobody is asked the same twice."""
     step = candidate.workflow.step(candidate.step)
-    if candidate.is_reminder:
-        if not any(r.step == candidate.step for r in candidate.facts.responses):
-            return None
+    if candidate.is_reminder and any(r.step == candidate.step for r in candidate.facts.responses):
         return Verdict(VerdictKind.SKIP, "answered", "already answered")
-    before = candidate.facts.elsewhere.get(step.letter) if isinstance(step, Ask) else None
-    if before is None:
+    told = candidate.facts.elsewhere.get(step.letter) if isinstance(step, Ask) else None
+    if told is None:
         return None
-    return Verdict(VerdictKind.SKIP, "answered", ASKED_BEFORE, {"answered_at": before.at, "answer": before.answer})
+    return Verdict(VerdictKind.SKIP, "answered", ASKED_BEFORE, {"answered_at": told.at, "answer": told.answer})
 
 
 def condition(candidate: Candidate, now: datetime) -> Verdict | None:

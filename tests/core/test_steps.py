@@ -359,6 +359,17 @@ def test_what_another_workflow_was_told_is_not_asked_again_and_counts_here():
     assert (decision.outcome, decision.position.since) == ("happy", START)
 
 
+def test_a_reminder_is_not_for_those_who_told_another_workflow():
+    workflow = a_workflow(ask("mine", letter="arrived", remind_with="nudge"))
+    told = {"arrived": a_response("theirs", on(2), answer="fine", label="Fine")}
+    known = {"sent": by_step(sent("mine"))}
+    verdict = judge(candidate(workflow, "mine", round=1, elsewhere=told, **known), now=on(3))
+    assert (verdict.kind, verdict.gate, verdict.reason) == (VerdictKind.SKIP, "answered", ASKED_BEFORE)
+    assert verdict.values == {"answered_at": on(2), "answer": "fine"}
+    said_of_another = {"nudge": a_response("theirs", on(2), answer="fine", label="Fine")}
+    assert judge(candidate(workflow, "mine", round=1, elsewhere=said_of_another, **known), now=on(3)) is None
+
+
 def candidate(workflow, step, **known):
     options = {name: known.pop(name) for name in ("backlog", "waiting_for_owner", "round") if name in known}
     return Candidate(
