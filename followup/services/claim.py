@@ -11,7 +11,7 @@ from followup.authoring.bundle import Bundle
 from followup.core import tokens
 from followup.core.customer import normalize_address
 from followup.core.facts import Facts
-from followup.core.gates import DAY, PER_DAY, Candidate, Verdict, VerdictKind, judge
+from followup.core.gates import DAY, PER_DAY, Candidate, Verdict, VerdictKind, judge, last_chance
 from followup.core.message import Action, HaltScope, Purpose
 from followup.core.people import covering
 from followup.core.workflow import Letter, Workflow
@@ -278,9 +278,10 @@ def _stopped_row(message: StoredMessage, verdict: Verdict, known: dict[int, Know
         return row | doubtful(message, now)
     if verdict.kind is VerdictKind.POSTPONE:
         assert verdict.until is not None
-        max_late = known[message.enrollment_id].workflow.max_late
+        one = known[message.enrollment_id]
+        not_after = last_chance(one.workflow, message.step, verdict.until, one.facts.calendar)
         since = message.postponed_since or now
-        return row | {"due_at": verdict.until, "not_after": verdict.until + max_late, "postponed_since": since}
+        return row | {"due_at": verdict.until, "not_after": not_after, "postponed_since": since}
     return row
 
 

@@ -9,6 +9,7 @@ from followup.clock import Clock
 from followup.core.events import EventKind
 from followup.errors import NotFound
 from followup.services import find
+from followup.services.facts import last_chances
 from followup.services.library import Library
 from followup.services.verdicts import decided_about
 from followup.store import audit, conversations, customers, decisions, enrollments, events, messages
@@ -69,7 +70,6 @@ def close_if_open(
 
 def release(conn: Connection, held: Sequence[StoredMessage], *, because: str, library: Library, now: datetime) -> int:
     """Let held letters go on at *now*, as late as their workflows allow; return how many."""
-    versions = enrollments.versions(conn, {message.enrollment_id for message in held})
-    max_late = {key: library.workflow(conn, version).max_late for key, version in versions.items()}
+    not_after = last_chances(conn, held, library=library, due_at=now)
     decisions.add(conn, [decided_about(one, at=now, verdict="released", reason=because) for one in held])
-    return messages.release(conn, held, now=now, max_late=max_late)
+    return messages.release(conn, held, now=now, not_after=not_after)

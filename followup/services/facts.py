@@ -11,13 +11,14 @@ from followup.authoring.bundle import Bundle
 from followup.core.customer import Customer
 from followup.core.events import Event, EventKind
 from followup.core.facts import Facts
+from followup.core.gates import last_chance
 from followup.core.order import Order
 from followup.core.replies import Response, Source, Visit, combined, lone_mark
 from followup.core.schedule import Calendar
 from followup.core.workflow import IMPLIED_EXITS, Per, WaitFor, Workflow
 from followup.services.library import Library
-from followup.store import customers, events, messages, orders, replies, visits
-from followup.store.enrollments import StoredEnrollment
+from followup.store import customers, enrollments, events, messages, orders, replies, visits
+from followup.store.enrollments import AT_ONCE, StoredEnrollment
 from followup.store.messages import StoredMessage
 from followup.store.replies import Elsewhere
 
@@ -38,6 +39,23 @@ def calendar_for(customer: Customer, workflow: Workflow | None, bundle: Bundle |
     return Calendar(
         calendars.zone(customer.timezone) or fallback, calendars.holidays_of(customer.country, customer.region)
     )
+
+
+def last_chances(
+    conn: Connection, waiting: Sequence[StoredMessage], *, library: Library, due_at: datetime
+) -> dict[int, datetime]:
+    """Return until when each of these letters may leave if it is due at *due_at*, by its id, however many there are."""
+    bundle = library.find_newest(conn)
+    versions = enrollments.versions(conn, {message.enrollment_id for message in waiting})
+    found: dict[int, datetime] = {}
+    for start in range(0, len(waiting), AT_ONCE):
+        some = waiting[start : start + AT_ONCE]
+        people = customers.load(conn, {message.customer_id for message in some}, now=due_at)
+        for message in some:
+            workflow = library.workflow(conn, versions[message.enrollment_id])
+            calendar = calendar_for(people[message.customer_id], workflow, bundle)
+            found[message.id] = last_chance(workflow, message.step, due_at, calendar)
+    return found
 
 
 def read(

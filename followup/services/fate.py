@@ -13,6 +13,7 @@ from followup.core.message import CANCELLABLE, Action, MessageState
 from followup.errors import NotFound, UsageError
 from followup.inbound.sendgrid import PROVIDER
 from followup.services import record
+from followup.services.facts import last_chances
 from followup.services.library import Library
 from followup.services.verdicts import decided_about
 from followup.store import audit, decisions, enrollments, feed, gaps, messages, pulse, visits
@@ -192,9 +193,8 @@ def _unknown_number(message_id: int) -> NotFound:
 
 def _send_again(conn: Connection, message: StoredMessage, library: Library, now: datetime) -> None:
     messages.give_up_token(conn, message, now=now)
-    run = enrollments.by_id(conn, [message.enrollment_id])[message.enrollment_id]
-    max_late = library.workflow(conn, run.version_id).max_late
-    again = {"token": None, "sending_at": None, "due_at": now, "not_after": now + max_late, **messages.ANEW}
+    not_after = last_chances(conn, [message], library=library, due_at=now)[message.id]
+    again = {"token": None, "sending_at": None, "due_at": now, "not_after": not_after, **messages.ANEW}
     messages.move(conn, Action.RESEND, [{"id": message.id, **again}])
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -338,16 +338,16 @@ def approve(conn: Connection, ids: Collection[int], *, now: datetime) -> None:
 
 
 def release(
-    conn: Connection, held_: Sequence[StoredMessage], *, now: datetime, max_late: Mapping[int, timedelta]
+    conn: Connection, held_: Sequence[StoredMessage], *, now: datetime, not_after: Mapping[int, datetime]
 ) -> int:
     """
     Make held messages due at *now*; lateness and postponing start anew.
 
     Args:
         held_: the caller holds them.
-        max_late: by enrollment id.
+        not_after: by message id, until when each may leave.
     """
-    rows = [{"id": one.id, "due_at": now, "not_after": now + max_late[one.enrollment_id], **ANEW} for one in held_]
+    rows = [{"id": one.id, "due_at": now, "not_after": not_after[one.id], **ANEW} for one in held_]
     return move(conn, Action.RELEASE, rows)
 
 

@@ -86,7 +86,7 @@ class Chain:
         since = self.letter.postponed_since or now
         rules = self.letter.workflow
         assert now + MINUTE <= verdict.until <= since + rules.max_postpone
-        not_after = verdict.until + rules.max_late
+        not_after = last_chance(rules, self.letter.step, verdict.until, self.letter.facts.calendar)
         self.letter = replace(self.letter, due_at=verdict.until, not_after=not_after, postponed_since=since)
 
 
@@ -94,7 +94,9 @@ def check_that_it_may_leave(letter: Candidate, now: datetime) -> None:
     assert is_free(letter, now)
     assert now <= letter.not_after
     if letter.postponed_since is not None:
-        assert now <= letter.postponed_since + letter.workflow.max_postpone + letter.workflow.max_late
+        # it may have been put off to the last moment, at which its window was shut: lateness counts from its opening
+        last = letter.postponed_since + letter.workflow.max_postpone
+        assert now <= last_chance(letter.workflow, letter.step, last, letter.facts.calendar)
 
 
 def is_free(letter: Candidate, now: datetime) -> bool:

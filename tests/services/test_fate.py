@@ -12,7 +12,7 @@ from followup.services import fate, suppress
 from followup.services.halt import halt, unhalt
 from followup.store import schema
 from followup.store.engine import writing
-from tests.services.attempts import AT_ONCE, DAY, HOUR, KEY, message, report, resend, timeline
+from tests.services.attempts import AT_ONCE, DAY, HOUR, KEY, LOST, message, report, resend, timeline
 from tests.services.world import MONDAY, Scripted, World, a_purchase
 
 
@@ -28,6 +28,19 @@ def test_sent_again_it_goes_under_a_new_token_and_the_old_one_is_kept(lost: Worl
     assert shown.message.token not in {None, token}
     assert lost.verdicts()[-1] == ("sent again by order of a person", "no answer")
     assert lost.rows("audit")[-1].data == {"message_id": row.id, "was": "unknown", "what": lost.verdicts()[-1][0]}
+
+
+def test_sent_again_while_its_window_is_shut_it_is_late_from_the_opening_on(engine: Engine, tmp_path: Path) -> None:
+    rules = "send_window: {days: weekdays, hours: 09:00-17:00}\nmax_late: 2 hours\nsteps:"
+    shop = World(engine, tmp_path, transport=Scripted(LOST), check_in=AT_ONCE.replace("steps:", rules, 1))
+    shop.take_in(a_purchase())
+    shop.drain()
+    shop.clock.move_to(MONDAY + timedelta(days=5))
+    resend(shop)
+    shop.clock.move_to(shop.clock.now() + timedelta(hours=5))
+    shop.drain()
+    assert shop.verdicts()[-1] == ("postponed", "outside the send window")
+    assert message(shop).due_at == MONDAY + timedelta(days=7, hours=-1)
 
 
 def test_sent_again_it_passes_every_gate(lost: World) -> None:

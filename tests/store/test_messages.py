@@ -9,8 +9,6 @@ from followup.core.message import MAY_HAVE_LEFT, Action, MessageState
 from followup.store import messages
 from followup.store.engine import writing
 from tests.store.make import (
-    DAY,
-    HOUR,
     START,
     a_customer,
     a_due_message,
@@ -302,7 +300,7 @@ def test_released_messages_are_due_now_and_their_lateness_starts_anew(engine: En
         due = a_message(conn, customer_id=ana, due_at=at(9))
         held = messages.held(conn, customer_id=ana)
         assert [(message.id, message.enrollment_id) for message in held] == [(keys[0], one), (keys[1], two)]
-        assert messages.release(conn, held, now=at(5), max_late={one: HOUR, two: DAY}) == 2
+        assert messages.release(conn, held, now=at(5), not_after={keys[0]: at(6), keys[1]: at(29)}) == 2
         found = messages.lock(conn, [*keys, of_ben, due], MessageState.DUE)
         assert [
             (found[key].postponed_since, found[key].due_at, found[key].not_after, found[key].reason) for key in keys
