@@ -117,10 +117,20 @@ def next_wall_time(start: datetime, wall: time, calendar: Calendar) -> datetime:
 
 
 def in_words(span: timedelta) -> str:
-    """Return *span* in the unit a person would use."""
-    if span % timedelta(days=1):
-        return f"{span / timedelta(hours=1):g} hours"
-    return f"{span.days} day{'s' if span.days != 1 else ''}"
+    """Return *span* in the largest unit of which it is a whole number: days, hours or minutes."""
+    for unit, name in ((DAY, "day"), (timedelta(hours=1), "hour")):
+        if not span % unit:
+            return _counted(span // unit, name)
+    return f"{span / timedelta(minutes=1):g} minute{'s' if span != timedelta(minutes=1) else ''}"
+
+
+def duration_in_words(duration: Duration) -> str:
+    """Return *duration* as a marketer would write it: ``2 business days``."""
+    return _counted(duration.business_days, "business day") if duration.business_days else in_words(duration.elapsed)
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}{'s' if number != 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)

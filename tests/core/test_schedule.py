@@ -16,6 +16,8 @@ from followup.core.schedule import (
     Duration,
     SendWindow,
     backoff,
+    duration_in_words,
+    in_words,
     next_day,
     next_wall_time,
 )
@@ -409,3 +411,28 @@ def test_what_failed_together_does_not_come_back_together():
 def test_a_wait_is_between_half_of_its_length_and_the_whole(failures, chance):
     assert BACKOFF_FIRST / 2 <= backoff(failures, chance) <= BACKOFF_MOST
     assert backoff(failures, chance) <= backoff(failures + 1, chance)
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(days=1), "1 day"),
+        (timedelta(weeks=2), "14 days"),
+        (timedelta(hours=36), "36 hours"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(minutes=90), "90 minutes"),
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(seconds=90), "1.5 minutes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_span_in_words(span: timedelta, words: str) -> None:
+    assert in_words(span) == words
+    assert duration_in_words(Duration(elapsed=span)) == words
+
+
+def test_business_days_in_words() -> None:
+    assert [duration_in_words(Duration(business_days=number)) for number in (1, 2)] == [
+        "1 business day",
+        "2 business days",
+    ]
