@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from followup.authoring.compiler import compile_letter
 from followup.authoring.crosscheck import CrossCheck
 from followup.authoring.diagnostics import BundleError, Diagnostic, Report, Spot
-from followup.authoring.folder import read_folder
+from followup.authoring.folder import PEOPLE, SHOP, read_folder
 from followup.authoring.layout import LAYOUT, Layout, default_layout, read_layout
 from followup.authoring.letter_file import LetterFile, letter_name, read_letter
 from followup.authoring.meaning import Subject, check, meant
 from followup.authoring.names import with_remembered
-from followup.authoring.people import PEOPLE, SHOP, read_people, read_shop
+from followup.authoring.people import read_people, read_shop
 from followup.authoring.places import Places
 from followup.authoring.render import Letter
 from followup.authoring.source import read_yaml, unix_lines

@@ -9,6 +9,7 @@ from followup.errors import ConfigurationError
 
 LARGEST_FILE = 1_000_000  # bytes
 MOST_FILES = 2_000
+PEOPLE, SHOP = "workflows/people.yaml", "workflows/shop.yaml"
 ENDINGS = {"": ".md", "_parts": ".md", "_layouts": ".html", "_samples": ".yaml"}
 
 
@@ -42,6 +43,34 @@ def read_folder(project: Path) -> dict[str, str]:
     if wrong:
         raise BundleError(wrong, files)
     return files
+
+
+def workflow_names(project: Path) -> list[str]:
+    """Return the names of the workflows in *project* that there are files of, readable or not."""
+    files = _files(project / "workflows", (".yaml",))
+    return [file.stem for file in files if f"workflows/{file.name}" not in (PEOPLE, SHOP)]
+
+
+def letter_names(project: Path) -> list[str]:
+    """Return the names of the letters in *project* that there are files of, translations aside."""
+    return [file.stem for file in _files(project / "templates", (".md",)) if "." not in file.stem]
+
+
+def read_workflow_file(project: Path, name: str) -> str | None:
+    """
+    Return the text of one workflow in *project*, or None when there is no file of it.
+
+    Raises:
+        ConfigurationError, BundleError: as for `read_folder`.
+    """
+    if name not in workflow_names(project):
+        return None
+    file = project / "workflows" / f"{name}.yaml"
+    report = Report(file.relative_to(project).as_posix())
+    text = _read(file, project.resolve(), report)
+    if text is None:
+        raise BundleError(report.diagnostics, {})
+    return text
 
 
 def _belonging(project: Path) -> Iterator[Path]:

@@ -6,13 +6,13 @@ from itertools import pairwise
 
 from followup.authoring.diagnostics import Report, Spot, listed, suggestion
 from followup.authoring.durations import Unclear, read_day, read_hours
+from followup.authoring.folder import PEOPLE, SHOP
 from followup.authoring.shapes import Fields, as_mapping
 from followup.authoring.source import Mapping, Sequence, read_yaml
 from followup.authoring.workflow_file import read_zone
 from followup.core.customer import InvalidAddress, normalize_address
 from followup.core.people import UTC_ZONE, Away, Person, Shop
 
-PEOPLE, SHOP = "workflows/people.yaml", "workflows/shop.yaml"
 PERSON_KEYS = ("name", "email", "signature", "hours", "timezone", "backlog", "away")
 AWAY_KEYS = ("from", "until", "cover")
 MOST_BACKLOG = 10_000

@@ -4,7 +4,8 @@ import secrets
 from pathlib import Path
 
 from followup.authoring.diagnostics import Report
-from followup.authoring.people import SHOP, read_shop
+from followup.authoring.folder import SHOP
+from followup.authoring.people import read_shop
 from followup.core.people import Shop
 from followup.errors import UsageError
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "messages": ("messages", "Show letters by state; decide about those that need a person."),
     "suppressions": ("suppressions", "Show and change the list of those we never write to."),
     "workflows": ("workflows", "Show the applied workflows."),
+    "show": ("show", "Draw a workflow, with the people at each step."),
     "report": ("lessons", "Show what a workflow has taught us."),
     "why": ("record", "Explain what happened with an order, and what did not."),
     "doctor": ("doctor", "Check that everything is there, and say what to do."),

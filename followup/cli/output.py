@@ -98,11 +98,11 @@ def complain(message: str) -> None:
 
 def document(value: Any) -> None:
     """Print *value* as one JSON document; moments are UTC with Z, amounts text."""
-    text = json.dumps(value, default=_jsonable, ensure_ascii=not _speaks_unicode(), indent=2)
+    text = json.dumps(value, default=_jsonable, ensure_ascii=not speaks_unicode(), indent=2)
     _print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
 
 
-def _speaks_unicode() -> bool:
+def speaks_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
@@ -130,12 +130,14 @@ def _no_formula(cell: str) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print aligned columns; the last one may be as long as it likes."""
     cells = [[_harmless(str(cell)) for cell in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
+    widths = [max(map(cells_wide, column)) for column in zip(header, *cells, strict=True)]
     beside = sum(widths[:-1]) + 2 * len(widths[:-1])
-    columns = _columns()
+    columns = terminal_columns()
     below = columns is not None and beside + widths[-1] > columns and columns - beside < LEAST_ROOM
     for number, row in enumerate([list(header), *cells]):
-        lead = "".join(cell + " " * (width - _width(cell) + 2) for cell, width in zip(row[:-1], widths, strict=False))
+        lead = "".join(
+            cell + " " * (width - cells_wide(cell) + 2) for cell, width in zip(row[:-1], widths, strict=False)
+        )
         if number == 0:
             line = (lead + row[-1]).rstrip()
             _print(click.style(line, bold=True) if _colour(sys.stdout) else line)
@@ -146,32 +148,32 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
             _print(_hanging(lead, row[-1]))
 
 
-def _columns() -> int | None:
+def terminal_columns() -> int | None:
     """Return how wide the terminal is; None where a program reads along."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _hanging(lead: str, text: str) -> str:
     """Return *lead* and *text*; what is too long for the terminal goes on below where *text* began."""
-    columns = _columns()
-    if columns is None or _width(lead) + _width(text) <= columns:
+    columns = terminal_columns()
+    if columns is None or cells_wide(lead) + cells_wide(text) <= columns:
         return (lead + text).rstrip()
-    room = max(columns - _width(lead), LEAST_ROOM)
-    return lead + f"\n{' ' * _width(lead)}".join(_wrapped(text, room))
+    room = max(columns - cells_wide(lead), LEAST_ROOM)
+    return lead + f"\n{' ' * cells_wide(lead)}".join(_wrapped(text, room))
 
 
 def _wrapped(text: str, room: int) -> list[str]:
     """Break *text* between words into lines of at most *room* cells; only longer words stick out."""
     lines = [""]
     for word in text.split(" "):
-        if lines[-1] and _width(lines[-1]) + 1 + _width(word) > room:
+        if lines[-1] and cells_wide(lines[-1]) + 1 + cells_wide(word) > room:
             lines.append(word)
         else:
             lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
     return [line.rstrip() for line in lines]
 
 
-def _width(text: str) -> int:
+def cells_wide(text: str) -> int:
     """Return how many terminal cells *text* takes."""
     return sum(map(_cells, text))
 

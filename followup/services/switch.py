@@ -91,7 +91,7 @@ def pause(engine: Engine, workflow: str, reason: str, *, library: Library, clock
             switch=switch,
             changed=known is None,
             in_file=in_file,
-            inside=_inside(conn, workflow),
+            inside=count_inside(conn, workflow),
             due=waiting[MessageState.DUE],
             held=waiting[MessageState.HELD],
         )
@@ -138,11 +138,17 @@ def inside(engine: Engine, workflow: str, *, library: Library) -> Inside:
     """
     with reading(engine) as conn:
         _in_file(conn, workflow, library)
-        found = _inside(conn, workflow)
+        found = count_inside(conn, workflow)
         newest = library.newest(conn).workflows.get(workflow)
         order = [step.id for step in newest.all_steps] if newest else []
         known = {step: found.steps[step] for step in order if step in found.steps}
         return Inside({**known, **found.steps}, found.held_out)  # others: of an older version
+
+
+def count_inside(conn: Connection, workflow: str) -> Inside:
+    """Return who is inside *workflow* by the step they stand at, whichever version has it."""
+    counts = enrollments.count_inside(conn, workflow)
+    return Inside({step: number for step, number in counts.items() if step is not None}, counts.get(None, 0))
 
 
 def archive(engine: Engine, workflow: str, reason: str, *, library: Library, clock: Clock) -> Archived:
@@ -171,11 +177,6 @@ def archive(engine: Engine, workflow: str, reason: str, *, library: Library, clo
     while batch := list(islice(runs, BATCH)):  # each is one transaction, and ends as any run does
         ended += advance(engine, batch, library=library, clock=clock)
     return Archived(switch, changed, ended)
-
-
-def _inside(conn: Connection, workflow: str) -> Inside:
-    counts = enrollments.count_inside(conn, workflow)
-    return Inside({step: number for step, number in counts.items() if step is not None}, counts.get(None, 0))
 
 
 def _in_file(conn: Connection, workflow: str, library: Library) -> WorkflowStatus | None:
