@@ -22,18 +22,21 @@ def ask_results(workflow: Workflow, facts: Facts, *, now: datetime) -> dict[str,
     }
 
 
-def latest_ask(facts: Facts, asks: Mapping[str, AskResult], *, before: str | None = None) -> str | None:
+def latest_result(facts: Facts, asks: Mapping[str, AskResult], *, before: str | None = None) -> AskResult:
     """
-    Return the ask that ``answer`` and its like speak of: the last one sent, or given up, so far.
+    Return what ``answer`` and its like say: how the last ask stands that was sent, or answered elsewhere, so far.
 
-    One still on its way out does not count yet, nor does *before*.
+    ``not_asked`` is that of the last one that was sent or given up. One still on its way out does not count yet,
+    nor does *before*.
     """
-    spoken = (
+    tried = [
         step
         for step, result in asks.items()
         if step != before and (facts.sent[step, 0].accepted_at or result.not_asked or result.response)
-    )
-    return max(spoken, key=lambda step: facts.sent[step, 0].id, default=None)
+    ]
+    results = [asks[step] for step in sorted(tried, key=lambda step: facts.sent[step, 0].id)]
+    last_sent = next((result for result in reversed(results) if result.not_asked is None), AskResult())
+    return replace(last_sent, not_asked=results[-1].not_asked if results else None)
 
 
 def names_for(workflow: Workflow, facts: Facts, *, now: datetime, before: str | None = None) -> dict[str, object]:
@@ -45,7 +48,7 @@ def names_for(workflow: Workflow, facts: Facts, *, now: datetime, before: str | 
             its reminder then both read the answer to the ask before, not (the lack of) their own.
     """
     asks = ask_results(workflow, facts, now=now)
-    return names(facts, asks, latest_ask(facts, asks, before=before), now=now)
+    return names(facts, asks, latest_result(facts, asks, before=before), now=now)
 
 
 def timeout_at(step: Ask, sent: Sent, facts: Facts) -> datetime | None:

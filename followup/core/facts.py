@@ -190,13 +190,13 @@ def _customer_names(customer: Customer) -> dict[str, object]:
     return names
 
 
-def names(facts: Facts, asks: Mapping[str, AskResult], latest: str | None, *, now: datetime) -> dict[str, object]:
+def names(facts: Facts, asks: Mapping[str, AskResult], latest: AskResult, *, now: datetime) -> dict[str, object]:
     """
     Return every name of the field reference with its value; an absent optional one is None.
 
     Args:
         asks: the result of each ask so far, by step id.
-        latest: the ask that ``answer``, ``reply`` and their like speak of.
+        latest: what ``answer``, ``reply`` and their like say.
         now: aware UTC.
     """
     order = facts.order
@@ -205,7 +205,7 @@ def names(facts: Facts, asks: Mapping[str, AskResult], latest: str | None, *, no
         "customer": _customer_names(facts.customer),
         "order": order_names(order, now) if order else _NO_ORDER,
         "item": _item_names(order.main_item if order else None),
-        **(asks.get(latest or "") or AskResult()).names(),
+        **latest.names(),
         "timed_out": facts.timed_out,
         "asks": {step: result.names() for step, result in asks.items()},
         "answers": dict(facts.answers),

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from followup.core.asks import names_for
+from followup.core.asks import ASKED_BEFORE, names_for
 from followup.core.decide import decide, goes_on_unasked
 from followup.core.decision import CancelMessages, NewMessage
 from followup.core.enrollment import Action, EnrollmentState, Phase, Position
@@ -364,6 +364,40 @@ def test_answer_speaks_of_the_latest_question_and_asks_of_each():
     assert known["answer"] == "bad"
     assert value_at(known, "asks.q.answer") == "good"
     assert value_at(known, "asks.q.answer_label") == "All good"
+
+
+def test_a_question_that_was_not_sent_hides_no_answer_to_the_one_before():
+    story = an_asked_story(ask("second"), branch("b", case(is_set("not_asked"), ask("third"))))
+    story.answers("q", on(1), "good", label="All good", text="Thanks")
+    story.decide(on(1))
+    story.settles("second", MessageState.SKIPPED, reason="cap")
+    known = names_for(story.workflow, story.facts, now=on(1))
+    assert (known["answer"], known["answer_label"], known["replied"]) == ("good", "All good", True)
+    assert (known["reply"]["text"], known["not_asked"]) == ("Thanks", "cap")
+    story.decide(on(1))
+    assert names_for(story.workflow, story.facts, now=on(1))["not_asked"] == "cap", "the third is still on its way"
+    story.accepts("third", on(1))
+    known = names_for(story.workflow, story.facts, now=on(2))
+    assert (known["answer"], known["replied"], known["not_asked"]) == (None, False, None)
+
+
+def test_silence_is_of_the_latest_question_that_was_sent():
+    story = an_asked_story(ask("second"), branch("b", case(is_set("not_asked"), wait("w"))))
+    story.decide(on(6))
+    story.settles("second", MessageState.EXPIRED, reason="too late")
+    known = names_for(story.workflow, story.facts, now=on(6))
+    assert (known["no_reply"], known["not_asked"], value_at(known, "asks.second.no_reply")) == (True, "too late", False)
+
+
+def test_a_question_answered_elsewhere_counts_as_the_latest_that_was_sent():
+    story = an_asked_story(ask("second"), branch("b", case(is_set("not_asked"), wait("w"))))
+    told = {"second": a_response("theirs", on(0), answer="fine", label="Fine")}
+    story.facts = replace(story.facts, elsewhere=told)
+    story.answers("q", on(1), "good")
+    story.decide(on(1))
+    story.settles("second", MessageState.SKIPPED, reason=ASKED_BEFORE)
+    known = names_for(story.workflow, story.facts, now=on(1))
+    assert (known["answer"], known["not_asked"]) == ("fine", None)
 
 
 @pytest.mark.parametrize("state", [MessageState.DUE, MessageState.HELD, MessageState.CLAIMED, MessageState.SENDING])

@@ -31,10 +31,16 @@ ANSWERS = "answers."  # before the name of a letter: this customer's last answer
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A place, and what is known there. ``step`` is None at the end; ``latest`` is the ask that ``answer`` is of."""
+    """
+    A place, and what is known there.
+
+    ``step`` is None at the end. ``latest`` is the ask that ``answer`` is of: the last one that was sent. ``unasked``
+    is one after it that was not.
+    """
 
     step: str | None
     latest: str | None = None
+    unasked: str | None = None
     outcomes: tuple[tuple[str, Outcome], ...] = ()  # by ask, or ANSWERS and the letter
     timed_out: bool = False
     changed: bool = False
@@ -174,6 +180,8 @@ class Ways:
             case ("answers", str() as letter):
                 letter = same_key(letter, self.letters) or letter
                 return (state.outcome(f"{ANSWERS}{letter}") or ANY).value(letter, ("answer",))
+            case ("not_asked", *_):
+                return (NOT_ASKED if state.unasked else unasked).value(state.unasked or "", path)
             case (str() as name, *_) if name in ASK:
                 return (state.outcome(state.latest) or unasked).value(state.latest or "", path)
         return Open(".".join(map(str, path)))
@@ -300,13 +308,15 @@ class Ways:
             yield Edge(Move.RUN, State(None), outcome=NOT_ASKED)
 
     def _knowing(self, state: State, ask: Ask, outcome: Outcome) -> State:
-        """Return *state* with the outcome of *ask* as the latest, and without what no condition reads."""
-        known = {name: old for name, old in state.outcomes if name in self._remembered}
-        known[ask.id] = outcome
+        """Return *state* with the outcome of *ask*, the latest if it was sent, and without what no condition reads."""
+        unasked = ask.id if outcome == NOT_ASKED else None
+        latest = state.latest if unasked else ask.id
+        known = {**dict(state.outcomes), ask.id: outcome}
         by_letter, reminded = f"{ANSWERS}{ask.letter}", ask.remind_with or ask.letter
         if by_letter in self._remembered and outcome.answer is not None and reminded == ask.letter:
             known[by_letter] = outcome  # an answer to another letter is that letter's
-        return replace(state, latest=ask.id, outcomes=_sorted(known))
+        read = {name: turn for name, turn in known.items() if name in self._remembered or name == latest}
+        return replace(state, latest=latest, unasked=unasked, outcomes=_sorted(read))
 
 
 class _TooMany(Exception):

@@ -5,7 +5,7 @@ import pytest
 from followup.authoring.meaning import Meant
 from followup.authoring.meaning.ways import MOST_EDGES, Ways
 from followup.core.schedule import SendWindow
-from followup.core.workflow import Exit, Send, Trigger
+from followup.core.workflow import Case, Exit, Send, Trigger
 from tests.authoring.meaning.make import LETTERS, asking, found, numbers
 from tests.authoring.meaning.said import when
 from tests.core.make import (
@@ -256,6 +256,22 @@ def test_an_answer_is_that_of_the_latest_question_that_was_asked() -> None:
     assert not numbers(*both, stop("s", when=when('answer == "not-opened"')), send("thanks"))
     always = [ask("arrived"), wait("w"), ask("fit")]
     assert numbers(*always, stop("s", when=when('answer == "not-opened"')), send("thanks")) == ["202"]
+
+
+def test_a_question_that_was_not_asked_hides_no_answer_to_the_one_before() -> None:
+    """The engine takes ``answer`` and its like from the latest question that was sent, so the rules foresee that."""
+
+    def after(*cases: Case) -> list[str]:
+        return numbers(ask("arrived"), wait("w"), ask("fit"), branch("b", *cases, otherwise(stop("x"))))
+
+    gone = case(when("not_asked"), stop("could not ask"))
+    assert not after(case(when('not_asked and answer == "not-opened"'), stop("old")), gone)
+    assert not after(case(when("not_asked and no_reply"), stop("silent")), gone)
+    assert not after(case(when("not_asked and replied"), stop("told us")), gone)
+    assert after(case(when("not_asked and asks.fit.replied"), stop("never")), gone) == ["206"]
+    assert numbers(ask("arrived"), branch("b", case(when("not_asked"), send("thanks", when=when("replied"))))) == [
+        "206"
+    ]
 
 
 # -- what follows what --
