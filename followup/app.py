@@ -57,6 +57,14 @@ class App:
             raise ConfigurationError(f"the database {state}", hint="Run: followup db upgrade")
         return self._engine
 
+    @property
+    def has_database(self) -> bool:
+        """Tell whether the configured database was ever made; a server's may be empty all the same."""
+        if _missing_file(self.settings.database) is not None:
+            return False
+        with reading(self._engine) as conn:
+            return upgrade.current(conn) is not None
+
     @cached_property
     def upgraded_engine(self) -> Engine:
         """Return the engine after bringing its schema up to date: for commands that begin something new."""

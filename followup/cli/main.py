@@ -14,7 +14,9 @@ from followup.errors import FollowupError
 COMMANDS = {
     "demo": ("play", "Show a small shop's conversations, in virtual time."),
     "init": ("project", "Make a project folder: workflows, letters, people, settings."),
-    "apply": ("project", "Check the folder and make it what runs."),
+    "plan": ("deploy", "Show what applying the folder would change, and for whom."),
+    "apply": ("deploy", "Check the folder and make it what runs."),
+    "bundles": ("deploy", "Show what was applied when; compare, and go back."),
     "import": ("intake", "Bring orders in from a file."),
     "event": ("workflows", "Tell of something that happened to a customer."),
     "trigger": ("workflows", "Let customers into a workflow by hand."),
@@ -87,7 +89,7 @@ def followup() -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run one command and exit: 0 ok, 1 failed or findings, 2 wrong usage, 3 try again later."""
+    """Run one command and exit: 0 ok, 1 failed or findings, 2 wrong usage, 3 try again later, 4 a plan has changes."""
     output.prepare()
     sys.exit(_run(args))
 

@@ -57,6 +57,13 @@ def entry(lead: str, text: str) -> None:
     _print(_hanging(_harmless(lead), _harmless(text)))
 
 
+def difference(line: str) -> None:
+    """Print a line of a comparison: what is new begins with +, what is gone with -."""
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    colour = colours.get(line[:1]) if _colour(sys.stdout) else None
+    _print(click.style(_harmless(line), fg=colour) if colour else _harmless(line))
+
+
 def _print(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
     try:
         print(text, end=end, flush=flush)

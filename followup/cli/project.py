@@ -1,4 +1,4 @@
-"""``init``, ``apply``, ``config``, ``db``: the project and its settings."""
+"""``init``, ``config``, ``db``: the project and its settings."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -11,9 +11,6 @@ from followup.cli.shared import (
     Moment,
     json_option,
     make_app,
-    switch_document,
-    tell_first_letters,
-    tell_switched,
     yes_option,
 )
 
@@ -33,63 +30,6 @@ def init_command(folder: Path) -> None:
     output.hint("followup apply", "make these workflows and letters what runs")
     output.hint("followup import orders FILE", "bring orders in; nobody is written to yet")
     output.tell("Who writes to your customers, and for which shop: workflows/people.yaml and workflows/shop.yaml")
-
-
-@click.command("apply")
-@click.option("--dry-run", is_flag=True, help="Only check the files.")
-@click.option(
-    "--first",
-    metavar="N",
-    type=click.IntRange(1, 1_000),
-    help="Hold the first N letters of each workflow that goes live until you have read them.",
-)
-@json_option
-def apply_command(dry_run: bool, first: int | None, as_json: bool) -> None:
-    """Check workflows, letters and people, and make them what runs."""
-    from followup.authoring.bundle import load, read_folder
-    from followup.authoring.diagnostics import BundleError
-    from followup.services import deploy
-
-    app = make_app()
-    files = read_folder(app.settings.project)
-    try:
-        bundle, changed, unblocked, held, switched = load(files), False, 0, {}, {}
-    except BundleError as error:
-        if as_json:
-            output.document({"diagnostics": [asdict(one) for one in error.diagnostics]})
-        raise
-    if not dry_run:
-        applied = deploy.apply(app.upgraded_engine, files, clock=app.clock, first=first)
-        bundle, changed, unblocked, held = applied.bundle, applied.changed, applied.unblocked, dict(applied.first)
-        switched = dict(applied.switched)
-    if as_json:
-        output.document(
-            {
-                "bundle": bundle.hash,
-                "changed": changed,
-                "dry_run": dry_run,
-                "workflows": {name: workflow.status.value for name, workflow in sorted(bundle.workflows.items())},
-                "letters": sorted(bundle.defaults),
-                "unblocked": unblocked,
-                "first": held,
-                "switched": [switch_document(name, switch) for name, switch in switched.items()],
-                "diagnostics": [],
-            }
-        )
-        return
-    counts = f"{output.plural(len(bundle.workflows), 'workflow')}, {output.plural(len(bundle.letters), 'letter')}"
-    if dry_run:
-        output.say(f"No errors in {counts}. Nothing was applied.")
-    elif changed:
-        output.say(f"Applied {counts} as bundle {bundle.hash[:12]}.")
-    else:
-        output.say(f"Nothing changed: bundle {bundle.hash[:12]} already runs.")
-    if unblocked:
-        output.say(f"{output.plural(unblocked, 'blocked letter')} will be tried again.")
-    tell_first_letters(held)
-    tell_switched(app, switched, verb="stays")
-    if first and not held and not dry_run:
-        output.tell("No workflow goes live with this; --first changes nothing.")
 
 
 @click.command("config")
@@ -137,7 +77,6 @@ def db_recovered(since: datetime, yes: bool, as_json: bool) -> None:
     Run it before any worker starts. Letters that may have left since TIME are of unknown fate from then on,
     and none of them goes again by itself.
     """
-    from dataclasses import asdict
 
     from followup.services import restore
 

@@ -4,14 +4,15 @@ import logging
 import queue
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import click
 
 from followup.cli import output
-from followup.cli.shared import make_app, tell_mode, tell_switched
+from followup.cli.deploy import in_flight_option, tell_applied
+from followup.cli.shared import make_app, tell_mode
 
 if TYPE_CHECKING:
     from followup.app import App
@@ -121,7 +122,8 @@ def run_command(port: int | None) -> None:
 
 
 @click.command("release")
-def release_command() -> None:
+@in_flight_option
+def release_command(decisions: Sequence[tuple[str, str]]) -> None:
     """Upgrade the database and apply the folder: what a platform runs before a new version starts."""
     from followup.authoring.bundle import load, read_folder
     from followup.services import deploy
@@ -131,12 +133,12 @@ def release_command() -> None:
     files = read_folder(app.settings.project)
     load(files)  # a folder with errors stops the release before anything is touched
     changed = app.upgrade()
-    applied = deploy.apply(app.upgraded_engine, files, clock=app.clock)
+    applied = deploy.apply(app.upgraded_engine, files, clock=app.clock, in_flight=dict(decisions))
     output.say(f"The database is at version {upgrade.newest()}{', upgraded now' if changed else ''}.")
     runs = "now runs" if applied.changed else "already runs"
     output.say(
         f"Bundle {applied.bundle.hash[:12]} {runs}: {output.plural(len(applied.bundle.workflows), 'workflow')}, "
         f"{output.plural(len(applied.bundle.letters), 'letter')}."
     )
-    tell_switched(app, applied.switched, verb="stays")
+    tell_applied(app, applied)
     output.tell(app.whereto)

@@ -54,18 +54,21 @@ def matches(old: Workflow, new: Workflow) -> dict[str, str]:
 
 
 def land(
-    position: Position, old: Workflow, new: Workflow, same: Mapping[str, str], how: InFlight, *, now: datetime
+    position: Position, old: Workflow, new: Workflow | None, same: Mapping[str, str], how: InFlight, *, now: datetime
 ) -> Landing | None:
     """
     Return where a run that stands at *position* of *old* goes on in *new*; None: it stays in *old*.
 
     Args:
+        new: None when the workflow is gone: there is nothing to be sent on to.
         same: as `matches` returns it.
         how: what becomes of it if *new* does not have its step.
         now: aware UTC; who is sent past a step comes to the next one now.
     """
     if position.step is None:
-        return Landing(position)
+        return Landing(position) if new else None
+    if new is None:
+        return _stranded(position.step, old, {}, InFlight.FINISH if how is InFlight.SKIP else how, now)
     if position.phase is Phase.BEFORE and position.step == old.first_step:  # nothing has happened yet
         return Landing(replace(position, step=new.first_step))
     if (target := same.get(position.step)) is not None:

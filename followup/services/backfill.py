@@ -120,17 +120,7 @@ def _enroll(
     asked = []
     for start in range(0, len(wanted), BATCH):
         batch = wanted[start : start + BATCH]
-        entries = [
-            Entry(
-                workflow=workflow,
-                customer_id=one.customer_id,
-                order_id=one.event.order_id,
-                trigger=one,
-                entered_at=now if start_now else one.event.occurred_at,
-                backfill=True,
-            )
-            for one in batch
-        ]
+        entries = [entry_for(workflow, one, at=now if start_now else one.event.occurred_at) for one in batch]
         numbers = orders.load(conn, [one.event.order_id or 0 for one in batch])
         results = enroll(conn, entries, bundle=bundle, now=now)
         asked += [
@@ -138,6 +128,18 @@ def _enroll(
             for one, result in zip(batch, results, strict=True)
         ]
     return asked
+
+
+def entry_for(workflow: Workflow, trigger: events.Recorded, *, at: datetime) -> Entry:
+    """Return the request to let in whom *trigger* happened to, however long ago, with a run that counts from *at*."""
+    return Entry(
+        workflow=workflow,
+        customer_id=trigger.customer_id,
+        order_id=trigger.event.order_id,
+        trigger=trigger,
+        entered_at=at,
+        backfill=True,
+    )
 
 
 def _named(known: Mapping[int, Order], one: events.Recorded) -> str:

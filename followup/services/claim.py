@@ -3,37 +3,24 @@
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
 from followup.core import tokens
-from followup.core.customer import normalize_address
 from followup.core.facts import Facts
 from followup.core.gates import DAY, PER_DAY, Candidate, Verdict, VerdictKind, judge, last_chance
-from followup.core.message import Action, HaltScope, Purpose
-from followup.core.people import covering
+from followup.core.message import Action
 from followup.core.workflow import Letter, Workflow
 from followup.services import facts
 from followup.services.facts import Known
 from followup.services.library import Library
 from followup.services.room import Room, Standing
+from followup.services.surroundings import Surroundings, Wanting
 from followup.services.verdicts import decided_about
-from followup.store import (
-    conversations,
-    customers,
-    decisions,
-    enrollments,
-    gaps,
-    halts,
-    messages,
-    suppressions,
-    workflow_limits,
-)
+from followup.store import customers, decisions, enrollments, messages, workflow_limits
 from followup.store.messages import StoredMessage
-
-LOOK_BACK = timedelta(days=400)  # the longest span a cap may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,69 +167,26 @@ def _unread(conn: Connection, wanted: Sequence[StoredMessage]) -> set[int]:
 def _candidates(
     conn: Connection,
     wanted: Sequence[StoredMessage],
-    known: dict[int, Known],
+    known: Mapping[int, Known],
     *,
     bundle: Bundle,
     suppression_key: str,
     now: datetime,
 ) -> dict[int, Candidate]:
-    people = {message.customer_id for message in wanted}
-    waiting = conversations.waiting_since(conn, people)
-    recent = messages.recent(conn, people, since=now - LOOK_BACK)
-    hashes = {
-        one.facts.customer.id: suppressions.address_hash(normalize_address(one.facts.customer.email), suppression_key)
-        for one in known.values()
+    around = Surroundings.read(
+        conn,
+        list(known.values()),
+        {message.workflow for message in wanted},
+        bundle=bundle,
+        suppression_key=suppression_key,
+        now=now,
+        hold=True,
+    )
+    unread = _unread(conn, wanted)
+    return {
+        one.id: around.candidate(known[one.enrollment_id], Wanting.stored(one, unread=one.id in unread))
+        for one in wanted
     }
-    halt = halts.current(conn, hold=True).get(HaltScope.ALL)
-    why = suppressions.reasons(conn, hashes.values(), {message.workflow for message in wanted})
-    unread, in_doubt_until = _unread(conn, wanted), gaps.doubtful_until(conn)
-    listening = {
-        one.workflow.owner: covering(bundle.people, one.workflow.owner, now, otherwise=bundle.shop.zone)
-        for one in known.values()
-    }  # who answers what the owners are asked, today
-    limits = {person: bundle.people[person].backlog for person in set(listening.values()) & bundle.people.keys()}
-    waiting_for = conversations.waiting_for(conn, [owner for owner, limit in limits.items() if limit is not None])
-
-    def candidate(message: StoredMessage) -> Candidate:
-        one = known[message.enrollment_id]
-        hash_ = hashes[message.customer_id]
-        assert message.due_at is not None
-        assert message.not_after is not None
-        return Candidate(
-            workflow=one.workflow,
-            enrollment=one.stored.enrollment,
-            facts=one.facts,
-            step=message.step,
-            round=message.round,
-            postponed_since=message.postponed_since,
-            due_at=message.due_at,
-            not_after=message.not_after,
-            purpose=_purpose(bundle, message, one.facts),
-            halted=halt.reason if halt else None,
-            suppressed=why.get((hash_, suppressions.ALL)) or why.get((hash_, message.workflow)),
-            waiting_since=waiting.get(message.customer_id),
-            recent=_left_lately(recent.get(message.customer_id, ()), message, now),
-            in_doubt_until=in_doubt_until,
-            backlog=limits.get(listening[one.workflow.owner]),
-            waiting_for_owner=waiting_for.get(listening[one.workflow.owner], 0),
-            unread=message.id in unread,
-        )
-
-    return {message.id: candidate(message) for message in wanted}
-
-
-def _purpose(bundle: Bundle, message: StoredMessage, about: Facts) -> Purpose:
-    """Return the purpose of the letter as it stands; a letter that is gone is found out when it is written."""
-    if message.letter not in bundle.defaults:
-        return Purpose.RELATIONSHIP
-    return bundle.letter(message.letter, about.customer.language).purpose
-
-
-def _left_lately(recent: Sequence[StoredMessage], message: StoredMessage, now: datetime) -> tuple[datetime, ...]:
-    """Return when other letters left, oldest first; an ask and its reminder do not count against each other."""
-    own = (message.enrollment_id, message.step)
-    others = (other for other in recent if (other.enrollment_id, other.step) != own)
-    return tuple(sorted(other.accepted_at or other.sending_at or now for other in others))
 
 
 def _stop(

@@ -96,6 +96,36 @@ def enroll(conn: Connection, wanted: Iterable[Entry], *, bundle: Bundle, now: da
     return results
 
 
+def would_enter(conn: Connection, wanted: Iterable[Entry], *, bundle: Bundle, now: datetime) -> list[Entered | None]:
+    """
+    Return why each may not come in as things stand, None where it may, as if the workflow were live.
+
+    Nothing is written or held.
+    """
+    entries = list(wanted)
+    known_customers = customers.load(conn, {entry.customer_id for entry in entries}, now=now)
+    known_orders = orders.load(conn, {entry.order_id for entry in entries if entry.order_id is not None})
+    said, last_words = _heard(conn, entries)
+    return [
+        _refusal(
+            conn,
+            entry,
+            facts.before_entry(
+                known_customers[entry.customer_id],
+                known_orders.get(entry.order_id or 0),
+                entry.workflow,
+                bundle,
+                answers=said.get(entry.customer_id),
+                last_reply=last_words.get(entry.customer_id),
+            ),
+            WorkflowStatus.LIVE,
+            now,
+            hold=False,
+        )
+        for entry in entries
+    ]
+
+
 def _heard(conn: Connection, entries: Iterable[Entry]) -> tuple[dict[int, dict[str, str]], dict[int, str]]:
     """Return by customer their answers and their last words, where a condition of entry asks for any."""
     asking = {
@@ -110,7 +140,9 @@ def _version_ids(conn: Connection, bundle: Bundle, names: set[str]) -> dict[str,
     return bundles.version_ids(conn, {name: version_of(bundle, name) for name in names})
 
 
-def _refusal(conn: Connection, entry: Entry, about: Facts, status: WorkflowStatus, now: datetime) -> Entered | None:
+def _refusal(
+    conn: Connection, entry: Entry, about: Facts, status: WorkflowStatus, now: datetime, *, hold: bool = True
+) -> Entered | None:
     workflow, order = entry.workflow, about.order
     if status is not WorkflowStatus.LIVE:
         return Entered(None, f"the workflow is {status.value}")
@@ -122,18 +154,18 @@ def _refusal(conn: Connection, entry: Entry, about: Facts, status: WorkflowStatu
     for condition in workflow.only_if:
         if not condition(known):
             return Entered(None, f"entry: {condition.source} is false", values_of(condition, known))
-    older = _older_runs(conn, entry)
+    older = _older_runs(conn, entry, hold=hold)
     if any(run.enrollment.entered_at > entry.entered_at for run in older):
         return Entered(None, "a newer run is under way")
     restarts = any(run.enrollment.state is EnrollmentState.ACTIVE for run in older)
     return None if restarts else _re_entry_refusal(conn, entry)
 
 
-def _older_runs(conn: Connection, entry: Entry) -> list[StoredEnrollment]:
+def _older_runs(conn: Connection, entry: Entry, *, hold: bool = True) -> list[StoredEnrollment]:
     """Return the customer's other runs that have not ended, where there is to be only one."""
     if entry.workflow.trigger.per is not Per.CUSTOMER:
         return []
-    under_way = enrollments.under_way(conn, entry.workflow.name, entry.customer_id)
+    under_way = enrollments.under_way(conn, entry.workflow.name, entry.customer_id, hold=hold)
     return [run for run in under_way if run.entry_key != entry.key]
 
 

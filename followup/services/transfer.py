@@ -12,8 +12,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
-from followup.core.enrollment import Action, Phase, moved
-from followup.core.transfer import STOPPED, InFlight, Landing, land, matches, unchanged
+from followup.core.enrollment import Phase, moved
+from followup.core.transfer import InFlight, Landing, land, matches, unchanged
 from followup.core.workflow import Ask, Letter, Step, Workflow
 from followup.errors import FollowupError
 from followup.services.library import Library, version_of
@@ -154,36 +154,34 @@ def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library
     versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in names})
     moves, finishing = [], []
     for run in behind:
-        landing = _landing(conn, run, bundle, in_flight=in_flight, library=library, now=now)
-        if landing is None:
+        there = landing(conn, run, in_flight, bundle=bundle, library=library, now=now)
+        if there is None:
             finishing.append(run.id)
         else:
-            _take_along(conn, run, landing, bundle.workflows.get(run.enrollment.workflow), now)
+            _take_along(conn, run, there, bundle.workflows.get(run.enrollment.workflow), now)
             version = versions.get(run.enrollment.workflow, run.version_id)
-            moves.append(_transferred(run, landing, version, now))
-        said = _what_became(run, landing, library.workflow(conn, run.version_id), bundle)
+            moves.append(_transferred(run, there, version, now))
+        said = _what_became(run, there, library.workflow(conn, run.version_id), bundle)
         decisions.add(conn, [_noted(run, said, now)] if said else [])
     enrollments.finish(conn, finishing)
     enrollments.transfer(conn, moves)
 
 
-def _landing(
+def landing(
     conn: Connection,
     run: StoredEnrollment,
-    bundle: Bundle,
-    *,
     in_flight: Mapping[str, str],
+    *,
+    bundle: Bundle,
     library: Library,
     now: datetime,
 ) -> Landing | None:
-    position, name = run.enrollment.position, run.enrollment.workflow
+    """Return where a run of another version goes on in *bundle*; None: it finishes the version it is in."""
+    name, position = run.enrollment.workflow, run.enrollment.position
     how = decided(in_flight, name, position.step or "") or InFlight.FINISH
-    new, old = bundle.workflows.get(name), library.workflow(conn, run.version_id)
-    if new is not None:
-        return land(position, old, new, library.matches(conn, run.version_id, bundle, name), how, now=now)
-    if how is InFlight.STOP and position.step is not None:
-        return Landing(replace(position, phase=Phase.DONE, since=now), ended=Action.EXIT, outcome=STOPPED)
-    return None
+    old, new = library.workflow(conn, run.version_id), bundle.workflows.get(name)
+    same = library.matches(conn, run.version_id, bundle, name) if new else {}
+    return land(position, old, new, same, how, now=now)
 
 
 def _take_along(
@@ -200,14 +198,21 @@ def _take_along(
     step = workflow.step(landing.position.step or "") if workflow else None
     if workflow is None or not isinstance(step, Letter):
         return
-    sender = step.sender or workflow.sender
-    messages.reassign(conn, run.id, step.id, 0, letter=step.letter, sender=sender)
-    if not isinstance(step, Ask):
-        return
-    if step.remind_after is None:
-        withdraw(conn, run.id, step.id, 1, reason=UNNEEDED, now=now)
-    else:
-        messages.reassign(conn, run.id, step.id, 1, letter=step.remind_with or step.letter, sender=sender)
+    for round_ in (0, 1):
+        if letter := letter_of(step, round_):
+            sender = _signed_by(step, workflow)
+            messages.reassign(conn, run.id, step.id, round_, letter=letter, sender=sender)
+        else:
+            withdraw(conn, run.id, step.id, round_, reason=UNNEEDED, now=now)
+
+
+def letter_of(step: Step | None, round_: int) -> str | None:
+    """Return the letter that *step* sends, in round 1 that of its reminder; None: it sends none."""
+    if not isinstance(step, Letter):
+        return None
+    if round_ == 0:
+        return step.letter
+    return (step.remind_with or step.letter) if isinstance(step, Ask) and step.remind_after else None
 
 
 def _transferred(run: StoredEnrollment, landing: Landing, version: int, now: datetime) -> Transferred:

@@ -358,14 +358,15 @@ def last_entered_at(conn: Connection, workflow: str, customer_id: int, *, other_
     return last
 
 
-def under_way(conn: Connection, workflow: str, customer_id: int) -> list[StoredEnrollment]:
-    """Hold and return the runs of *customer_id* in *workflow* that have not ended, by id; the customer is held."""
+def under_way(conn: Connection, workflow: str, customer_id: int, *, hold: bool = True) -> list[StoredEnrollment]:
+    """Return (and hold) the runs of *customer_id* in *workflow* that have not ended, by id; the customer is held."""
     wanted = select(enrollments).where(
         enrollments.c.customer_id == customer_id,
         enrollments.c.workflow == workflow,
         enrollments.c.ended_at.is_(None),
     )
-    return [_stored(row) for row in conn.execute(wanted.order_by(enrollments.c.id).with_for_update(key_share=True))]
+    ordered = wanted.order_by(enrollments.c.id)
+    return [_stored(row) for row in conn.execute(ordered.with_for_update(key_share=True) if hold else ordered)]
 
 
 def inside(conn: Connection, workflow: str) -> list[int]:
@@ -379,6 +380,12 @@ def count_inside(conn: Connection, workflow: str) -> dict[str | None, int]:
     at = case((enrollments.c.state == EnrollmentState.HELD_OUT.value, None), else_=enrollments.c.step).label("at")
     wanted = select(at, func.count()).where(enrollments.c.workflow == workflow, enrollments.c.ended_at.is_(None))
     return {step: number for step, number in conn.execute(wanted.group_by(at).order_by(at))}
+
+
+def due_by(conn: Connection, until: datetime, *, limit: int) -> list[int]:
+    """Return the runs that are to be looked at by *until* (business time), the first first."""
+    due = select(enrollments.c.id).where(enrollments.c.wake_at <= until)
+    return list(conn.scalars(due.order_by(enrollments.c.wake_at, enrollments.c.id).limit(limit)))
 
 
 def count_due(conn: Connection, workflow: str, *, now: datetime) -> int:

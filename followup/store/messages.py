@@ -315,6 +315,27 @@ def held_ids(conn: Connection, workflow: str, reason: str) -> list[int]:
     return list(conn.scalars(wanted.order_by(messages.c.id)))
 
 
+def runs_due_by(conn: Connection, until: datetime, *, limit: int) -> list[int]:
+    """Return the runs whose letters are due by *until* (business time), the first first; each may come repeatedly."""
+    due_ = messages.c.state == literal_column("'due'"), messages.c.due_at <= until
+    wanted = select(messages.c.enrollment_id).where(*due_)
+    return list(conn.scalars(wanted.order_by(messages.c.due_at, messages.c.id).limit(limit)))
+
+
+def runs_held(conn: Connection, workflows: Collection[str], *, limit: int) -> list[int]:
+    """Return the runs of *workflows* that have letters which are held; each may come repeatedly."""
+    held_ = messages.c.state == literal_column("'held'"), messages.c.workflow.in_(list(workflows))
+    return list(conn.scalars(select(messages.c.enrollment_id).where(*held_).order_by(messages.c.id).limit(limit)))
+
+
+def count_unsent(conn: Connection) -> list[tuple[str, str, int]]:
+    """Return how many letters have not left yet, by name of the letter and key of who signs it."""
+    states = (select(messages).where(messages.c.state == literal_column(f"'{s.value}'")) for s in sorted(CANCELLABLE))
+    unsent = union_all(*(one.with_only_columns(messages.c.letter, messages.c.sender) for one in states)).subquery()
+    grouped = select(unsent.c.letter, unsent.c.sender, func.count()).group_by(unsent.c.letter, unsent.c.sender)
+    return [tuple(row) for row in conn.execute(grouped.order_by(unsent.c.letter, unsent.c.sender))]
+
+
 def waiting_ids(conn: Connection, workflow: str, *, now: datetime) -> list[int]:
     """Return the messages of *workflow* that are held, or due at *now* (business time), oldest first."""
     held_ = messages.c.state == literal_column("'held'")

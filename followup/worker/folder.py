@@ -8,6 +8,7 @@ from followup.authoring.bundle import read_folder
 from followup.authoring.diagnostics import BundleError
 from followup.errors import ConfigurationError
 from followup.services import deploy
+from followup.services.transfer import StrandedPeople
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,8 @@ class FolderWatch:
             if files == self._applied:
                 return
             applied = deploy.apply(self._app.engine, files, clock=self._app.clock)
-        except BundleError as error:
-            self._complain("folder.refused", str(error))
+        except (BundleError, StrandedPeople) as error:
+            self._complain("folder.refused", f"{error}\n{error.hint}".strip())
         except ConfigurationError as error:
             self._complain("folder.unreadable", str(error))
         else:

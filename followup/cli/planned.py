@@ -1,0 +1,262 @@
+"""Printing a plan: what changes, for whom, and what leaves."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from followup.authoring.changes import Change, FileChange, StepChange, WorkflowChange
+from followup.cli import output
+from followup.core.enrollment import Phase
+from followup.core.transfer import InFlight
+
+if TYPE_CHECKING:
+    from followup.services.plan import GoesLive, Place, Plan
+
+SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.CHANGED: "~", Change.SAME: " "}
+FATES = {
+    InFlight.FINISH: "finish as they began",
+    InFlight.SKIP: "go on with what follows",
+    InFlight.STOP: "are stopped",
+}
+PHASES = {
+    Phase.BEFORE: "about to begin",
+    Phase.WAITING: "waiting",
+    Phase.SENDING: "whose letter has not left",
+    Phase.ASKED: "asked and not heard of",
+    Phase.DONE: "done",
+}
+
+
+def tell(plan: "Plan") -> None:
+    """Print the plan."""
+    runs = f"bundle {plan.before[:12]} runs" if plan.before else "nothing runs yet"
+    if not plan:
+        output.say(f"No changes: {runs}, and the folder is the same.")
+        _tell_leaving(plan)
+        return
+    output.say(f"Plan: {runs}; applying would make it bundle {plan.after[:12]}.")
+    for workflow in plan.changes.workflows:
+        _tell_workflow(workflow, plan)
+    _tell_letters(plan)
+    _tell_people(plan)
+    if plan.changes.others:
+        output.heading("other files")
+        for one in plan.changes.others:
+            output.say(f"  {SIGNS[one.change]} {one.name}")
+    output.say()
+    _tell_leaving(plan)
+    _tell_undecided(plan)
+
+
+def _tell_workflow(workflow: WorkflowChange, plan: "Plan") -> None:
+    status = plan.switched.get(workflow.name)
+    by_operator = f" (an operator has it {status.value})" if status else ""
+    added = f", {workflow.status.value}" if workflow.change is Change.ADDED else ""
+    output.heading(f"{SIGNS[workflow.change]} {workflow.name}: {workflow.change.value}{added}{by_operator}")
+    places = {one.step: one for one in plan.places if one.workflow == workflow.name}
+    for live in plan.goes_live:
+        if live.workflow == workflow.name:
+            output.entry("    ", _goes_live(live))
+    if workflow.change is Change.ADDED:
+        output.entry("    ", workflow.title)
+        return
+    for term in workflow.terms:
+        output.entry(f"  {_sign(term.was, term.now)} ", f"{term.about}: {_from_to(term.was, term.now)}")
+    told = [step for step in workflow.steps if step.change is not Change.SAME or _concerns(places.get(step.old or ""))]
+    if workflow.change is Change.REMOVED:
+        told = [step for step in told if step.old in places]
+    for step in told:
+        place = places.get(step.old or "")
+        output.entry(f"  {SIGNS[step.change]} ", _step(step))
+        if place is not None:
+            output.entry("      ", _people(place) + _renamed(place, step, workflow))
+    told_of = {step.old for step in told}
+    others = sum(one.number for one in places.values() if one.step not in told_of)
+    if not places:
+        output.entry("    ", "nobody is inside")
+    elif others:
+        more = " more" if others < sum(one.number for one in places.values()) else ""
+        people = output.plural(others, "person", "people")
+        output.entry("    ", f"{people}{more} inside: nothing changes where they stand")
+    if finishing := plan.finishing.get(workflow.name):
+        finish = "1 person finishes" if finishing == 1 else f"{finishing:,} people finish"
+        output.entry("    ", f"{finish} an older version, whatever is applied")
+
+
+def _renamed(place: "Place", step: StepChange, workflow: WorkflowChange) -> str:
+    """Return that a step which is gone may only have another id now."""
+    alike = [one.new for one in workflow.steps if one.change is Change.ADDED and one.now == step.was]
+    return f". {alike[0]} says the same: was its id changed?" if place.to is None and alike else ""
+
+
+def _concerns(place: "Place | None") -> bool:
+    """Tell whether those at a step that stays as it is have something happen to them all the same."""
+    return place is not None and (place.to is None or bool(place.at_once))
+
+
+def _sign(was: str | None, now: str | None) -> str:
+    return SIGNS[Change.ADDED if was is None else Change.REMOVED if now is None else Change.CHANGED]
+
+
+def _from_to(was: str | None, now: str | None) -> str:
+    return f"{was} → {now}" if was is not None and now is not None else was or now or ""
+
+
+def _step(step: StepChange) -> str:
+    name = step.new if step.new is not None else step.old
+    return f"{name}: {_from_to(step.was, step.now) if step.change is not Change.SAME else step.now}"
+
+
+def _people(place: "Place") -> str:
+    """Return who stands there and what becomes of them."""
+    one = place.number == 1
+    who = "1 person" if one else f"{place.number:,} people"
+    if len(place.phases) == 1:
+        who += f", {PHASES[next(iter(place.phases))]}"
+    else:
+        who += f" ({', '.join(f'{number:,} {PHASES[phase]}' for phase, number in place.phases.items())})"
+    if place.to is not None:
+        if place.at_once == place.number:
+            return f"{who}: {'goes' if one else 'all go'} on at once"
+        if place.at_once:
+            return f"{who}: {place.at_once:,} would go on at once, {place.number - place.at_once:,} wait on"
+        return f"{who}: {'stays' if one else 'stay'} there"
+    if place.how is None:
+        return f"{who}: STRANDED, it has to be decided what becomes of them"
+    return f"{who}: {FATES[place.how]}"
+
+
+def _goes_live(live: "GoesLive") -> str:
+    if live.happened is None:
+        return "goes live"
+    if not live.happened:
+        return "goes live; its trigger has not happened in the last 7 days"
+    refused = "; ".join(f"{number:,} not: {reason}" for reason, number in live.refused.items())
+    taken = f"would have taken in {live.entering:,} of {live.happened:,} in the last 7 days"
+    return f"goes live; {taken}{f' ({refused})' if refused else ''}"
+
+
+def _tell_letters(plan: "Plan") -> None:
+    if not plan.changes.letters:
+        return
+    output.heading("letters")
+    for one in plan.changes.letters:
+        output.entry(f"  {SIGNS[one.change]} ", _letter(one, plan))
+
+
+def _letter(one: FileChange, plan: "Plan") -> str:
+    used = f"; in {', '.join(one.used)}" if one.used else "; no workflow sends it"
+    unsent = plan.unsent.get(one.name.partition(" (")[0], 0)
+    waits = (
+        f"; {output.plural(unsent, 'letter')} that {'has' if unsent == 1 else 'have'} not left yet" if unsent else ""
+    )
+    will = " will be the new one" if unsent and one.change is not Change.REMOVED else ""
+    return f"{one.name}: {one.change.value}{used}{waits}{will}"
+
+
+def _tell_people(plan: "Plan") -> None:
+    if not plan.changes.people:
+        return
+    output.heading("people")
+    for one in plan.changes.people:
+        letters, waiting = plan.left_behind.get(one.name, (0, 0))
+        left = [output.plural(letters, "letter") + " they would sign cannot leave"] if letters else []
+        left += [output.plural(waiting, "customer waits", "customers wait") + " for them"] if waiting else []
+        output.entry(f"  {SIGNS[one.change]} ", f"{one.name}: {'; '.join([one.change.value, *left])}")
+
+
+def _tell_leaving(plan: "Plan") -> None:
+    if plan.before is None:
+        return
+    now, then = plan.now, plan.then
+    least = "at least " if plan.unseen else ""
+    output.say("Letters that would leave, of those inside, if nobody answers:")
+    if plan:
+        output.say(f"  in the next hour   {least}{then.hour:,} (as it is: {now.hour:,})")
+        output.say(f"  in the next day    {least}{then.day:,} (as it is: {now.day:,})")
+    else:
+        output.say(f"  in the next hour   {least}{now.hour:,}")
+        output.say(f"  in the next day    {least}{now.day:,}")
+
+
+def _tell_undecided(plan: "Plan") -> None:
+    if not plan.undecided:
+        return
+    total = sum(one.number for one in plan.undecided)
+    stands = "1 person stands" if total == 1 else f"{total:,} people stand"
+    output.tell(f"\n{stands} where there is no step any more. Keep the step's id if it is the same step; or decide:")
+    gone = {one.name for one in plan.changes.workflows if one.change is Change.REMOVED}
+    for place in plan.undecided:
+        where = f"{place.workflow}/{place.step}"
+        output.hint(f"followup plan --in-flight {where}=finish", "they go on as they began")
+        if place.workflow not in gone:
+            output.hint(f"followup plan --in-flight {where}=skip", "they go on with what follows it")
+        output.hint(f"followup plan --in-flight {where}=stop", "their runs end")
+
+
+def as_document(plan: "Plan") -> Mapping[str, object]:
+    """Return the plan as JSON has it."""
+    return {
+        "before": plan.before,
+        "after": plan.after,
+        "changes": bool(plan),
+        "workflows": [_workflow_document(one, plan) for one in plan.changes.workflows],
+        "letters": [_file_document(one) | {"unsent": _unsent(one, plan)} for one in plan.changes.letters],
+        "people": [
+            _file_document(one) | dict(zip(("letters", "waiting"), plan.left_behind.get(one.name, (0, 0)), strict=True))
+            for one in plan.changes.people
+        ],
+        "others": [_file_document(one) for one in plan.changes.others],
+        "leaving": {
+            "now": {"hour": plan.now.hour, "day": plan.now.day},
+            "then": {"hour": plan.then.hour, "day": plan.then.day},
+            "complete": not plan.unseen,
+        },
+        "goes_live": [
+            {
+                "workflow": one.workflow,
+                "happened": one.happened,
+                "entering": one.entering,
+                "refused": dict(one.refused),
+            }
+            for one in plan.goes_live
+        ],
+        "undecided": [{"workflow": one.workflow, "step": one.step, "people": one.number} for one in plan.undecided],
+    }
+
+
+def _unsent(one: FileChange, plan: "Plan") -> int:
+    return plan.unsent.get(one.name.partition(" (")[0], 0)
+
+
+def _file_document(one: FileChange) -> dict[str, object]:
+    return {"name": one.name, "change": one.change.value, "used": list(one.used)}
+
+
+def _workflow_document(workflow: WorkflowChange, plan: "Plan") -> dict[str, object]:
+    status = plan.switched.get(workflow.name)
+    return {
+        "workflow": workflow.name,
+        "change": workflow.change.value,
+        "switched": status.value if status else None,
+        "terms": [{"about": one.about, "was": one.was, "now": one.now} for one in workflow.terms],
+        "steps": list(_step_documents(workflow, plan)),
+        "finishing": plan.finishing.get(workflow.name, 0),
+    }
+
+
+def _step_documents(workflow: WorkflowChange, plan: "Plan") -> Iterator[dict[str, object]]:
+    places = {one.step: one for one in plan.places if one.workflow == workflow.name}
+    for step in workflow.steps:
+        place = places.get(step.old or "")
+        yield {
+            "step": step.new,
+            "old_step": step.old,
+            "change": step.change.value,
+            "was": step.was,
+            "now": step.now,
+            "people": place.number if place else 0,
+            "phases": {phase.value: number for phase, number in place.phases.items()} if place else {},
+            "at_once": place.at_once if place else 0,
+            "stranded": place is not None and place.to is None,
+            "in_flight": place.how.value if place and place.how else None,
+        }

@@ -1,0 +1,90 @@
+"""Bundles that were applied before: what they had, and which of them runs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from followup.errors import NotFound, UsageError
+from followup.services import find
+from followup.store import bundles
+from followup.store.bundles import StoredBundle
+from followup.store.engine import reading
+
+SHORTEST = 4  # letters of a hash
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A bundle and what differs, by path, from the one applied before it (None: it was the first)."""
+
+    hash: str
+    applied_at: datetime
+    runs: bool
+    changed: tuple[str, ...] | None
+
+
+def listing(engine: Engine, *, limit: int) -> list[Past]:
+    """Return the bundles that were applied, the newest first: each once, by when it was applied last."""
+    with reading(engine) as conn:
+        found = [bundles.load(conn, one.hash) for one in bundles.listed(conn, limit=limit + 1)]
+    before: list[StoredBundle | None] = [*found[1:], None]
+    pairs = list(zip(found, before, strict=True))[:limit]
+    return [
+        Past(
+            hash=one.hash,
+            applied_at=one.applied_at,
+            runs=number == 0,
+            changed=tuple(differing(older.files, one.files)) if older else None,
+        )
+        for number, (one, older) in enumerate(pairs)
+    ]
+
+
+def differing(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Yield the paths that two sets of files do not have alike, in order."""
+    return (path for path in sorted({*was, *now}) if was.get(path) != now.get(path))
+
+
+def get(engine: Engine, prefix: str | None) -> StoredBundle:
+    """
+    Return the bundle whose hash begins with *prefix*; None: the one that runs.
+
+    Raises:
+        NotFound: there is none.
+        UsageError: there are several, or *prefix* is too short to mean one.
+    """
+    with reading(engine) as conn:
+        return bundles.load(conn, _hash(conn, prefix))
+
+
+def before(engine: Engine) -> StoredBundle:
+    """
+    Return the bundle that was applied before the one that runs.
+
+    Raises:
+        NotFound: nothing was.
+    """
+    with reading(engine) as conn:
+        listed = bundles.listed(conn, limit=2)
+        if len(listed) < 2:
+            raise NotFound("there is no bundle before the one that runs", hint="followup bundles list")
+        return bundles.load(conn, listed[1].hash)
+
+
+def _hash(conn: Connection, prefix: str | None) -> str:
+    if prefix is None:
+        newest = bundles.newest_hash(conn)
+        if newest is None:
+            raise NotFound("nothing was applied yet", hint="Run: followup apply")
+        return newest
+    if len(prefix) < SHORTEST:
+        raise UsageError(f"{prefix!r} is too short to name a bundle", hint=f"Give {SHORTEST} letters of it, or more")
+    found = bundles.hashes_like(conn, prefix.lower())
+    if len(found) > 1:
+        raise UsageError(f"several bundles begin with {prefix!r}", hint=", ".join(one[:16] for one in found))
+    if not found:
+        known = [one.hash[: len(prefix)] for one in bundles.listed(conn, limit=1_000)]
+        raise NotFound(f"there is no bundle {prefix!r}", hint=find.nearest(prefix, known) or "followup bundles list")
+    return found[0]

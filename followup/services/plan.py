@@ -1,0 +1,391 @@
+"""What applying a folder would change, above all for the people inside; nothing is written, and nobody waits for it."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from followup.authoring.bundle import Bundle
+from followup.authoring.changes import Change, Changes, changes
+from followup.clock import Clock
+from followup.core.decide import decide
+from followup.core.enrollment import Phase
+from followup.core.gates import DAY
+from followup.core.transfer import InFlight
+from followup.core.workflow import Workflow, WorkflowStatus
+from followup.services import facts, transfer
+from followup.services.backfill import entry_for
+from followup.services.enroll import Entry, would_enter
+from followup.services.facts import Known
+from followup.services.forecast import Forecast, Leaving
+from followup.services.library import Library
+from followup.services.surroundings import Surroundings
+from followup.services.transfer import decided
+from followup.store import conversations, enrollments, events, messages, switches, workflow_limits
+from followup.store.engine import reading
+from followup.store.enrollments import Standing
+from followup.store.messages import StoredMessage
+
+HOUR = timedelta(hours=1)
+WEEK = timedelta(days=7)
+MOST = 20_000  # runs that are looked at one by one
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    People who stand at a step of a workflow that changes: at ``step`` as they know it, at ``to`` from then on.
+
+    ``to`` is None where the step is gone; ``how`` is what was decided about them then, None: nothing was. ``at_once``
+    of them would go on when the folder is applied, for what they wait for would be over. ``phases`` tells how far they
+    are.
+    """
+
+    workflow: str
+    step: str
+    to: str | None
+    number: int
+    phases: Mapping[Phase, int]
+    at_once: int = 0
+    how: InFlight | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Soon:
+    """How many letters would leave in the next hour, and in the next day."""
+
+    hour: int
+    day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoesLive:
+    """
+    Whom a workflow that goes live would have taken in during the last seven days, had it been live.
+
+    ``happened`` is how often its trigger did; None: nobody can say, for example since it is started by hand.
+    ``refused`` has why not, and how often.
+    """
+
+    workflow: str
+    happened: int | None
+    entering: int = 0
+    refused: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    What would change from ``before`` (a bundle's hash; None: nothing was applied yet) to ``after``.
+
+    ``finishing`` has, by workflow, how many finish an older version anyway. ``unsent`` has, by letter that changes,
+    how many of it have not left yet, and ``left_behind``, by person who is gone, how many letters they would sign and
+    how many customers wait for them. ``unseen`` runs were too many to be looked at for ``now`` and ``then``.
+    """
+
+    before: str | None
+    after: str
+    changes: Changes
+    places: tuple[Place, ...]
+    finishing: Mapping[str, int]
+    now: Soon
+    then: Soon
+    goes_live: tuple[GoesLive, ...]
+    unsent: Mapping[str, int]
+    left_behind: Mapping[str, tuple[int, int]]
+    switched: Mapping[str, WorkflowStatus]
+    unseen: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    @property
+    def undecided(self) -> list[Place]:
+        """Return where people stand about whom it has to be decided."""
+        gone = {one.name for one in self.changes.workflows if one.change is Change.REMOVED}
+        return [
+            one
+            for one in self.places
+            if one.to is None and (one.how is None or (one.how is InFlight.SKIP and one.workflow in gone))
+        ]
+
+
+def plan(
+    engine: Engine,
+    bundle: Bundle,
+    in_flight: Mapping[str, str],
+    *,
+    library: Library,
+    suppression_key: str,
+    clock: Clock,
+) -> Plan:
+    """Return what `services.deploy.put_in_force` with *bundle* and *in_flight* would change now."""
+    now = clock.now()
+    with reading(engine) as conn:
+        return _Planner(conn, bundle, in_flight, library=library, suppression_key=suppression_key, now=now).plan()
+
+
+def first_plan(bundle: Bundle) -> Plan:
+    """Return what applying *bundle* would change where nothing was applied yet, not even a database made."""
+    return Plan(
+        before=None,
+        after=bundle.hash,
+        changes=changes(None, bundle),
+        places=(),
+        finishing={},
+        now=Soon(0, 0),
+        then=Soon(0, 0),
+        goes_live=(),
+        unsent={},
+        left_behind={},
+        switched={},
+    )
+
+
+class _Planner:
+    def __init__(
+        self,
+        conn: Connection,
+        bundle: Bundle,
+        in_flight: Mapping[str, str],
+        *,
+        library: Library,
+        suppression_key: str,
+        now: datetime,
+    ) -> None:
+        self.conn, self.library, self.key, self.now = conn, library, suppression_key, now
+        self.in_flight = in_flight
+        self.before = library.find_newest(conn)
+        self.switched = {name: switch.status for name, switch in switches.current(conn).items()}
+        self.after = replace(
+            bundle,
+            switched=self.switched,
+            workflows={
+                name: replace(one, status=self.switched.get(name, one.status)) for name, one in bundle.workflows.items()
+            },
+        )
+        self.changes = changes(library.as_applied(conn) if self.before else None, bundle)
+        self.standing = enrollments.standing(conn) if self.before else []
+        self.live_again = self._live(self.after) - (self._live(self.before) if self.before else set())
+
+    @staticmethod
+    def _live(bundle: Bundle) -> set[str]:
+        return {name for name, one in bundle.workflows.items() if one.status is WorkflowStatus.LIVE}
+
+    def plan(self) -> Plan:
+        changing = [one for one in self._outdated() if one.step is not None] if self.changes else []
+        inside, unseen = self._inside(changing) if self.before else ([], False)
+        known = self._read(inside)
+        now, then = self._soon(known)
+        unsent = messages.count_unsent(self.conn) if self.before else []
+        return Plan(
+            before=self.before.hash if self.before else None,
+            after=self.after.hash,
+            changes=self.changes,
+            places=tuple(self._places(changing, known)),
+            finishing=self._finishing(),
+            now=now,
+            then=then,
+            goes_live=tuple(self._goes_live(name) for name in sorted(self.live_again)),
+            unsent=self._unsent(unsent),
+            left_behind=self._left_behind(unsent),
+            switched={name: status for name, status in self.switched.items() if name in self.after.workflows},
+            unseen=unseen,
+        )
+
+    def _outdated(self) -> list[Standing]:
+        return transfer.outdated(self.conn, self.after, self.library, self.standing)
+
+    def _finishing(self) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for one in self.standing:
+            if one.finishes:
+                found[one.workflow] += one.number
+        return dict(found)
+
+    # -- who stands where --
+
+    def _places(self, changing: Iterable[Standing], known: Mapping[int, Known]) -> Iterator[Place]:
+        at_once = self._at_once(known.values())
+        places: dict[tuple[str, str], list[Standing]] = {}
+        for one in changing:
+            places.setdefault((one.workflow, one.step or ""), []).append(one)
+        for (workflow, step), standing in places.items():
+            phases: Counter[Phase] = Counter()
+            for one in standing:
+                phases[one.phase] += one.number
+            to = self._new_step(standing[0])
+            yield Place(
+                workflow=workflow,
+                step=step,
+                to=to,
+                number=sum(phases.values()),
+                phases=phases,
+                at_once=at_once.get((workflow, step), 0),
+                how=decided(self.in_flight, workflow, step) if to is None else None,
+            )
+
+    def _new_step(self, place: Standing) -> str | None:
+        new = self.after.workflows.get(place.workflow)
+        if new is None or place.step is None:
+            return None
+        old = self.library.workflow(self.conn, place.version_id)
+        if place.phase is Phase.BEFORE and place.step == old.first_step:
+            return new.first_step
+        return self.library.matches(self.conn, place.version_id, self.after, place.workflow).get(place.step)
+
+    def _at_once(self, known: Iterable[Known]) -> dict[tuple[str, str], int]:
+        """Return by workflow and step how many of those at it would go on when the folder is applied."""
+        found: Counter[tuple[str, str]] = Counter()
+        for one in known:
+            step, due = one.stored.enrollment.position.step, one.stored.wake_at
+            moved = self._moved(one)
+            if moved is None or moved is one or step is None or (due is not None and due <= self.now):
+                continue
+            there = moved.stored.enrollment.position.step
+            decision = decide(moved.workflow, moved.stored.enrollment, moved.facts, now=self.now)
+            if decision.ended or decision.position.step != there:
+                found[one.workflow.name, step] += 1
+        return dict(found)
+
+    # -- what would leave --
+
+    def _inside(self, changing: Collection[Standing]) -> tuple[list[int], bool]:
+        """Return the runs that decide how many letters leave soon, before or after; True: there were too many."""
+        until = self.now + DAY
+        found = dict.fromkeys(enrollments.due_by(self.conn, until, limit=MOST + 1))
+        found |= dict.fromkeys(messages.runs_due_by(self.conn, until, limit=MOST + 1))
+        if self.live_again:
+            found |= dict.fromkeys(messages.runs_held(self.conn, self.live_again, limit=MOST + 1))
+        for version_id in sorted({one.version_id for one in changing if not self._stays(one)}):
+            found |= dict.fromkeys(enrollments.in_version(self.conn, version_id, after_id=0, limit=MOST + 1))
+        return list(found)[:MOST], len(found) > MOST
+
+    def _stays(self, place: Standing) -> bool:
+        return transfer.same_place(self.conn, place, self.after, self.library) is not None
+
+    def _read(self, ids: list[int]) -> dict[int, Known]:
+        known: dict[int, Known] = {}
+        for start in range(0, len(ids), BATCH):
+            some = enrollments.by_id(self.conn, ids[start : start + BATCH])
+            active = [one for one in some.values() if one.ended_at is None]
+            known |= facts.read(self.conn, active, library=self.library, now=self.now)
+        return known
+
+    def _soon(self, known: Mapping[int, Known]) -> tuple[Soon, Soon]:
+        """Return what would leave as it is, and after the folder was applied."""
+        if self.before is None or not known:
+            return Soon(0, 0), Soon(0, 0)
+        written: dict[int, list[StoredMessage]] = {}
+        ids = list(known)
+        for start in range(0, len(ids), BATCH):
+            written |= messages.of_enrollments(self.conn, ids[start : start + BATCH])
+        moved = {key: self._moved(one) for key, one in known.items()} if self.changes else dict(known)
+        then = {key: one for key, one in moved.items() if one is not None}
+        return self._count(known, written, self.before), self._count(then, written, self.after)
+
+    def _count(self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]], bundle: Bundle) -> Soon:
+        names = {one.workflow.name for one in known.values()}
+        around = Surroundings.read(
+            self.conn, list(known.values()), names, bundle=bundle, suppression_key=self.key, now=self.now
+        )
+        limits = {one.workflow.name: one.workflow.per_day for one in known.values() if one.workflow.per_day}
+        today = {
+            name: messages.left_since(self.conn, name, self.now - DAY, now=self.now, limit=limit)
+            for name, limit in sorted(limits.items())
+        }
+        forecast = Forecast(around, now=self.now, until=self.now + DAY, left_today=today)
+        pending = set(workflow_limits.pending(self.conn))
+        for key, one in known.items():
+            letters = [self._as_it_is_then(message, one) for message in written.get(key, ())]
+            unread = {letter.id for letter in letters if letter.workflow in pending and letter.approved_at is None}
+            again = bundle is self.after and one.workflow.name in self.live_again
+            forecast.add(one, letters, live_again=again, unread=unread)
+        return _soon(forecast.play(), self.now)
+
+    @staticmethod
+    def _as_it_is_then(message: StoredMessage, one: Known) -> StoredMessage:
+        """Return a letter that has not left as its step has it in the version the run is in."""
+        letter = transfer.letter_of(one.workflow.step(message.step), message.round)
+        return replace(message, letter=letter) if letter else message
+
+    def _moved(self, one: Known) -> Known | None:
+        """Return a run as it would stand after the folder was applied, itself where nothing changes; None: it ends."""
+        stored, name = one.stored, one.workflow.name
+        new = self.after.workflows.get(name)
+        if stored.finishes or self.library.is_current(self.conn, self.after, name, stored.version_id):
+            return self._in_force(one, new)
+        landing = transfer.landing(
+            self.conn, stored, self.in_flight, bundle=self.after, library=self.library, now=self.now
+        )
+        if landing is None:
+            return self._in_force(one, new)
+        if landing.ended is not None or new is None:
+            return None
+        enrollment = replace(stored.enrollment, position=landing.position, moved_at=self.now)
+        about = replace(
+            one.facts,
+            sender=self.after.people.get(new.sender),
+            shop=self.after.shop,
+            calendar=facts.calendar_for(one.facts.customer, new, self.after),
+            moved_at=self.now,
+            stands_at=landing.position.step,
+        )
+        return Known(replace(stored, enrollment=enrollment, wake_at=self.now), new, about)
+
+    @staticmethod
+    def _in_force(one: Known, new: Workflow | None) -> Known:
+        """Return a run that stays in its version, as the newest lets that run."""
+        if new is None or (new.status, new.per_day) == (one.workflow.status, one.workflow.per_day):
+            return one
+        return replace(one, workflow=replace(one.workflow, status=new.status, per_day=new.per_day))
+
+    # -- what else --
+
+    def _goes_live(self, name: str) -> GoesLive:
+        workflow = self.after.workflows[name]
+        if workflow.trigger.event == "manual" or workflow.trigger.after is not None:
+            return GoesLive(workflow=name, happened=None, refused={})
+        happened = events.of_kind_since(self.conn, workflow.trigger.event, self.now - WEEK, self.now)
+        entries = [entry_for(workflow, one, at=one.event.occurred_at) for one in happened]
+        refused: Counter[str] = Counter()
+        entering: set[int] = set()
+        for start in range(0, len(entries), BATCH):
+            some = entries[start : start + BATCH]
+            for entry, why in zip(some, would_enter(self.conn, some, bundle=self.after, now=self.now), strict=True):
+                reason = why.reason if why else _again(entry, entering)
+                if reason:
+                    refused[reason.removeprefix("entry: ")] += 1
+                else:
+                    entering.add(entry.customer_id)
+        number = len(happened) - sum(refused.values())
+        return GoesLive(workflow=name, happened=len(happened), entering=number, refused=dict(refused.most_common()))
+
+    def _unsent(self, unsent: Iterable[tuple[str, str, int]]) -> dict[str, int]:
+        changed = {one.name.partition(" (")[0] for one in self.changes.letters}
+        found: Counter[str] = Counter()
+        for letter, _, number in unsent:
+            if letter in changed:
+                found[letter] += number
+        return dict(found)
+
+    def _left_behind(self, unsent: Iterable[tuple[str, str, int]]) -> dict[str, tuple[int, int]]:
+        gone = [one.name for one in self.changes.people if one.change is Change.REMOVED]
+        waiting = conversations.waiting_for(self.conn, gone) if gone else {}
+        signed: Counter[str] = Counter()
+        for _, sender, number in unsent:
+            signed[sender] += number
+        return {person: (signed[person], waiting.get(person, 0)) for person in gone}
+
+
+def _again(entry: Entry, entering: Collection[int]) -> str:
+    """Return why somebody who would have come in a moment ago would not come in again."""
+    never = entry.workflow.re_entry.never and entry.customer_id in entering
+    return "re_entry: never, and the customer has been in before" if never else ""
+
+
+def _soon(leaving: Collection[Leaving], now: datetime) -> Soon:
+    return Soon(sum(one.at <= now + HOUR for one in leaving), len(leaving))
