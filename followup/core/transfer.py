@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from followup.core.enrollment import Action, Phase, Position
 from followup.core.workflow import FINISHED, Branch, Case, Split, Step, Workflow
 
 T = TypeVar("T")
+_Way: TypeAlias = tuple[object, tuple[Step, ...]]  # its name or condition, and what it holds
 STOPPED = "its step was taken out"  # the outcome of runs that are stopped so
 ALIKE, SIMILAR = 3, 1  # how much a pair of steps counts: nothing was changed, or something
 
@@ -104,17 +105,22 @@ def _match_lists(old: Sequence[Step], new: Sequence[Step], found: dict[str, str]
 
 def _match_inside(one: Step, other: Step, found: dict[str, str]) -> None:
     """Match what two steps hold that are the same one: way by way, by name or condition, else by place."""
-    was: Sequence[tuple[object, tuple[Step, ...]]]
-    now: Sequence[tuple[object, tuple[Step, ...]]]
     match one, other:
         case Branch(), Branch():
-            was, now = [(case.when, case.do) for case in one.cases], [(case.when, case.do) for case in other.cases]
+            _match_ways([(way.when, way.do) for way in one.cases], [(way.when, way.do) for way in other.cases], found)
         case Split(), Split():
-            was = [(variant.name, variant.do) for variant in one.variants]
-            now = [(variant.name, variant.do) for variant in other.variants]
-        case _:
-            return
-    for (_, before), (_, after) in _aligned(was, now, lambda one, other: ALIKE if one[0] == other[0] else SIMILAR):
+            _match_ways(
+                [(way.name, way.do) for way in one.variants], [(way.name, way.do) for way in other.variants], found
+            )
+
+
+def _match_ways(was: Sequence[_Way], now: Sequence[_Way], found: dict[str, str]) -> None:
+    named = dict(now)
+    for name, do in was:
+        if name in named:
+            _match_lists(do, named[name], found)
+    gone, new = [way for way in was if way[0] not in named], [way for way in now if way[0] not in dict(was)]
+    for (_, before), (_, after) in zip(gone, new, strict=False):
         _match_lists(before, after, found)
 
 
