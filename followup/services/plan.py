@@ -364,20 +364,22 @@ class _Planner:
         number = len(happened) - sum(refused.values())
         return GoesLive(workflow=name, happened=len(happened), entering=number, refused=dict(refused.most_common()))
 
-    def _unsent(self, unsent: Iterable[tuple[str, str, int]]) -> dict[str, int]:
+    def _unsent(self, unsent: Iterable[messages.Unsent]) -> dict[str, int]:
         changed = {one.name.partition(" (")[0] for one in self.changes.letters}
         found: Counter[str] = Counter()
-        for letter, _, number in unsent:
-            if letter in changed:
-                found[letter] += number
+        for one in unsent:
+            if one.letter in changed:
+                found[one.letter] += one.number
         return dict(found)
 
-    def _left_behind(self, unsent: Iterable[tuple[str, str, int]]) -> dict[str, tuple[int, int]]:
+    def _left_behind(self, unsent: Iterable[messages.Unsent]) -> dict[str, tuple[int, int]]:
         gone = [one.name for one in self.changes.people if one.change is Change.REMOVED]
         waiting = conversations.waiting_for(self.conn, gone) if gone else {}
         signed: Counter[str] = Counter()
-        for _, sender, number in unsent:
-            signed[sender] += number
+        for one in unsent:
+            workflow = self.after.workflows.get(one.workflow)
+            step = workflow.step(one.step) if workflow else None
+            signed[transfer.signed_by(step, workflow) if step and workflow else one.sender] += one.number
         return {person: (signed[person], waiting.get(person, 0)) for person in gone}
 
 

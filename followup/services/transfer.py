@@ -121,12 +121,13 @@ def same_place(conn: Connection, place: Standing, bundle: Bundle, library: Libra
         return to
     there = library.matches(conn, place.version_id, bundle, place.workflow).get(place.step)
     was, now = old.step(place.step), new.step(there or "")
-    if was is None or now is None or not unchanged(was, now) or _signed_by(was, old) != _signed_by(now, new):
+    if was is None or now is None or not unchanged(was, now) or signed_by(was, old) != signed_by(now, new):
         return None
     return replace(to, step=there)
 
 
-def _signed_by(step: Step, workflow: Workflow) -> str:
+def signed_by(step: Step, workflow: Workflow) -> str:
+    """Return the key of who signs what *step* sends, if the letter itself names nobody."""
     return (step.sender if isinstance(step, Letter) else None) or workflow.sender
 
 
@@ -200,7 +201,7 @@ def _take_along(
         return
     for round_ in (0, 1):
         if letter := letter_of(step, round_):
-            sender = _signed_by(step, workflow)
+            sender = signed_by(step, workflow)
             messages.reassign(conn, run.id, step.id, round_, letter=letter, sender=sender)
         else:
             withdraw(conn, run.id, step.id, round_, reason=UNNEEDED, now=now)

@@ -328,12 +328,24 @@ def runs_held(conn: Connection, workflows: Collection[str], *, limit: int) -> li
     return list(conn.scalars(select(messages.c.enrollment_id).where(*held_).order_by(messages.c.id).limit(limit)))
 
 
-def count_unsent(conn: Connection) -> list[tuple[str, str, int]]:
-    """Return how many letters have not left yet, by name of the letter and key of who signs it."""
-    states = (select(messages).where(messages.c.state == literal_column(f"'{s.value}'")) for s in sorted(CANCELLABLE))
-    unsent = union_all(*(one.with_only_columns(messages.c.letter, messages.c.sender) for one in states)).subquery()
-    grouped = select(unsent.c.letter, unsent.c.sender, func.count()).group_by(unsent.c.letter, unsent.c.sender)
-    return [tuple(row) for row in conn.execute(grouped.order_by(unsent.c.letter, unsent.c.sender))]
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """How many letters of a step have not left yet; ``sender`` is the key of who would sign them."""
+
+    workflow: str
+    step: str
+    letter: str
+    sender: str
+    number: int
+
+
+def count_unsent(conn: Connection) -> list[Unsent]:
+    """Return how many letters have not left yet, by workflow, step, letter and sender."""
+    columns = messages.c.workflow, messages.c.step, messages.c.letter, messages.c.sender
+    of_state = [select(*columns).where(messages.c.state == literal_column(f"'{s.value}'")) for s in sorted(CANCELLABLE)]
+    unsent = union_all(*of_state).subquery()
+    grouped = select(*unsent.c, func.count().label("number")).group_by(*unsent.c).order_by(*unsent.c)
+    return [Unsent(row.workflow, row.step, row.letter, row.sender, row.number) for row in conn.execute(grouped)]
 
 
 def waiting_ids(conn: Connection, workflow: str, *, now: datetime) -> list[int]:

@@ -1,0 +1,270 @@
+"""``plan``, ``apply``, ``bundles``: what they say, and do, with people inside."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.cli.shop import WORKFLOW, delivered_lately
+from tests.cli.test_switches import AT_ONCE
+
+HASH = re.compile(r"\b[0-9a-f]{12}\b")
+PEOPLE_INSIDE = 6
+
+
+def steady(text: str) -> str:
+    """Return *text* with every bundle called alike."""
+    return HASH.sub("abcdefabcdef", text)
+
+
+def write(project: Path, text: str) -> None:
+    (project / "workflows/after-arrival.yaml").write_text(text)
+
+
+@pytest.fixture
+def waiting(project: Path, cli: Cli) -> Path:
+    """Return a project with six people in its wait of a day: half a day ago their parcels came."""
+    write(project, WORKFLOW.replace("hours: 09:00-18:00", "hours: 00:00-24:00"))
+    (project / "new.csv").write_text(delivered_lately(PEOPLE_INSIDE, days_ago=0.5))
+    cli("apply")
+    cli("import", "orders", "new.csv", "--enroll")
+    cli("worker", "--once")
+    return project
+
+
+@pytest.fixture
+def asked(project: Path, cli: Cli) -> Path:
+    """Return a project with six people who were asked just now."""
+    write(project, AT_ONCE)
+    (project / "new.csv").write_text(delivered_lately(PEOPLE_INSIDE, days_ago=0.1))
+    cli("apply")
+    cli("import", "orders", "new.csv", "--enroll")
+    cli("worker", "--once")
+    return project
+
+
+def test_before_anything_was_applied_everything_is_new(project: Path, cli: Cli) -> None:
+    ran = cli("plan", code=4)
+
+    assert steady(ran.out).startswith(
+        "Plan: nothing runs yet; applying would make it bundle abcdefabcdef.\n\n"
+        "+ after-arrival: added, live\n    Did it arrive well?\n"
+    )
+    assert not (project / "followup.db").exists(), "looking makes nothing"
+
+
+def test_a_folder_that_runs_already_changes_nothing(waiting: Path, cli: Cli) -> None:
+    ran = cli("plan")
+
+    assert steady(ran.out).splitlines() == [
+        "No changes: bundle abcdefabcdef runs, and the folder is the same.",
+        "Letters that would leave, of those inside, if nobody answers:",
+        "  in the next hour   0",
+        "  in the next day    6",
+    ]
+
+
+SHORTENED = """\
+Plan: bundle abcdefabcdef runs; applying would make it bundle abcdefabcdef.
+
+~ after-arrival: changed
+  ~ wait-1: wait 1 day → wait 6 hours
+      6 people, waiting: all go on at once
+
+Letters that would leave, of those inside, if nobody answers:
+  in the next hour   6 (as it is: 0)
+  in the next day    6 (as it is: 6)
+"""
+
+
+def test_a_plan_says_who_goes_on_when_a_wait_is_shortened_and_that_is_what_happens(waiting: Path, cli: Cli) -> None:
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    write(waiting, text.replace("wait: 1 day", "wait: 6 hours", 1))
+
+    assert steady(cli("plan", code=4).out) == SHORTENED
+    assert "6 people inside go on in what was applied." in cli("apply").out
+    cli("worker", "--once")
+
+    assert len(list((waiting / "outbox").glob("*.eml"))) == PEOPLE_INSIDE
+    assert cli("plan").code == 0
+
+
+RENAMED = """\
+Plan: bundle abcdefabcdef runs; applying would make it bundle abcdefabcdef.
+
+~ after-arrival: changed
+  - arrived: ask arrived, up to 5 days, reminded after 2 days
+      6 people, asked and not heard of: STRANDED, it has to be decided what becomes of them. question says the same: was its id changed?
+  + question: ask arrived, up to 5 days, reminded after 2 days
+
+Letters that would leave, of those inside, if nobody answers:
+  in the next hour   0 (as it is: 0)
+  in the next day    0 (as it is: 0)
+"""  # noqa: E501 - as it is printed where no terminal is
+DECIDE = """\
+
+6 people stand where there is no step any more. Keep the step's id if it is the same step; or decide:
+  followup plan --in-flight after-arrival/arrived=finish  they go on as they began
+  followup plan --in-flight after-arrival/arrived=skip  they go on with what follows it
+  followup plan --in-flight after-arrival/arrived=stop  their runs end
+"""
+
+
+@pytest.fixture
+def renamed(asked: Path) -> Path:
+    write(asked, AT_ONCE.replace("  - ask: arrived\n", "  - id: question\n    ask: arrived\n"))
+    return asked
+
+
+def test_nobody_is_stranded_unawares(renamed: Path, cli: Cli) -> None:
+    ran = cli("plan", code=4)
+    assert (steady(ran.out), ran.err) == (RENAMED, DECIDE)
+
+    refused = cli("apply", code=1)
+    assert refused.err == (
+        "error: 6 people stand where the folder has no step any more, and nothing was applied: 6 at "
+        "after-arrival/arrived\n"
+        "hint: followup plan shows it. Keep the step's id, or decide: "
+        "--in-flight after-arrival/arrived=finish|skip|stop\n"
+    )
+    assert cli("apply", "--json", code=1).document == {
+        "stranded": [{"workflow": "after-arrival", "step": "arrived", "number": 6, "how": None, "gone": False}]
+    }
+    assert cli("plan", code=4).out == ran.out, "nothing was applied"
+
+
+@pytest.mark.parametrize(
+    ("how", "said", "after"),
+    [
+        ("finish", "finish as they began", {"active": 6}),
+        ("skip", "go on with what follows", {"completed": 6}),
+        ("stop", "are stopped", {"exited": 6}),
+    ],
+)
+def test_what_becomes_of_them_is_said_and_done(
+    renamed: Path, cli: Cli, how: str, said: str, after: dict[str, int]
+) -> None:
+    plan = cli("plan", "--in-flight", f"arrived={how}", code=4)
+    assert f"6 people, asked and not heard of: {said}" in plan.out
+    assert f"followup apply --in-flight arrived={how}" in plan.err
+
+    cli("apply", "--in-flight", f"arrived={how}")
+    cli("worker", "--once")
+    assert cli("status", "--json").document["enrollments"] == after
+    assert cli("plan").code == 0
+
+
+def test_a_plan_as_a_document(renamed: Path, cli: Cli) -> None:
+    document = cli("plan", "--json", code=4).document
+
+    (workflow,) = document["workflows"]
+    stranded = next(step for step in workflow["steps"] if step["stranded"])
+    assert (stranded["old_step"], stranded["people"], stranded["phases"]) == ("arrived", 6, {"asked": 6})
+    assert document["undecided"] == [{"workflow": "after-arrival", "step": "arrived", "people": 6}]
+    assert document["changes"] is True
+    assert document["leaving"] == {"now": {"hour": 0, "day": 0}, "then": {"hour": 0, "day": 0}, "complete": True}
+
+
+def test_what_a_decision_looks_like_is_said(renamed: Path, cli: Cli) -> None:
+    ran = cli("plan", "--in-flight", "arrived=keep", code=2)
+    assert "write STEP=finish, STEP=skip or STEP=stop" in ran.err
+
+
+def test_a_deleted_workflow_strands_the_people_in_it(asked: Path, cli: Cli) -> None:
+    (asked / "workflows/after-arrival.yaml").unlink()
+    plan = cli("plan", code=4)
+    assert "- after-arrival: removed\n" in plan.out
+    assert "=skip" not in plan.err, "there is nothing to go on to"
+    assert "whose workflow is gone" in cli("apply", "--in-flight", "after-arrival=skip", code=1).err
+
+    cli("apply", "--in-flight", "after-arrival=stop")
+    assert cli("status", "--json").document["enrollments"] == {"exited": 6}
+
+
+def test_a_workflow_that_goes_live_says_whom_it_would_have_taken_in(project: Path, cli: Cli) -> None:
+    write(project, WORKFLOW.replace("status: live", "status: draft"))
+    orders = delivered_lately(5, days_ago=2).splitlines()
+    orders[1] = orders[1].replace("EUR,20,", "EUR,2,")
+    (project / "new.csv").write_text("\n".join(orders))
+    cli("apply")
+    cli("import", "orders", "new.csv", "--enroll")
+    write(project, WORKFLOW.replace("- not order.is_gift", "- order.total > 10"))
+
+    ran = cli("plan", code=4)
+    assert "goes live; would have taken in 4 of 5 in the last 7 days (1 not: order.total > 10 is false)" in ran.out
+    assert cli("plan", "--json", code=4).document["goes_live"] == [
+        {"workflow": "after-arrival", "happened": 5, "entering": 4, "refused": {"order.total > 10 is false": 1}}
+    ]
+
+
+def test_a_plan_of_a_folder_with_errors_shows_them(waiting: Path, cli: Cli) -> None:
+    write(waiting, WORKFLOW.replace("ask: arrived", "ask: arived"))
+    ran = cli("plan", code=1)
+    assert 'Did you mean "arrived"?' in ran.err
+    assert cli("plan", "--json", code=1).document["diagnostics"][0]["code"] == "W203"
+
+
+def test_a_person_who_is_gone_leaves_letters_behind(project: Path, cli: Cli) -> None:
+    people = project / "workflows/people.yaml"
+    mara = people.read_text()
+    people.write_text(mara + mara.replace("mara", "tom").replace("Mara", "Tom"))
+    write(project, AT_ONCE.replace("sender: mara", "sender: tom"))
+    (project / "new.csv").write_text(delivered_lately(2, days_ago=0.1))
+    cli("apply")
+    cli("halt", "--reason", "we count stock")
+    cli("import", "orders", "new.csv", "--enroll")
+    cli("worker", "--once")
+    people.write_text(mara)
+    write(project, AT_ONCE)
+    assert "- tom: removed\n" in cli("plan", code=4).out, "those letters are the new sender's"
+
+    write(project, AT_ONCE.replace("  - ask: arrived\n", "  - id: question\n    ask: arrived\n"))
+    finish = "--in-flight", "arrived=finish"
+    assert "- tom: removed; 2 letters they would sign cannot leave" in cli("plan", *finish, code=4).out
+
+
+def test_a_letter_that_changes_says_how_many_have_not_left(asked: Path, cli: Cli) -> None:
+    letter = asked / "templates/arrived.md"
+    letter.write_text(letter.read_text() + "\nP.S. It likes the warmth.\n")
+    assert "~ arrived: changed; in after-arrival/arrived\n" in cli("plan", code=4).out
+
+
+def test_bundles_are_listed_shown_and_compared(waiting: Path, cli: Cli) -> None:
+    first = cli("bundles", "list", "--json").document[0]["hash"]
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    write(waiting, text.replace("wait: 1 day", "wait: 6 hours", 1))
+
+    assert [line for line in cli("bundles", "diff").out.splitlines() if line.startswith(("+", "-"))] == [
+        "-  - wait: 1 day",
+        "+  - wait: 6 hours",
+    ]
+    cli("apply")
+    newest, older = cli("bundles", "list", "--json").document
+    assert (newest["runs"], older["runs"]) == (True, False)
+    assert (older["hash"], newest["changed"]) == (first, ["workflows/after-arrival.yaml"])
+    assert "workflows/after-arrival.yaml" in cli("bundles", "show", first[:8]).out
+    assert cli("bundles", "show", first[:8], "workflows/after-arrival.yaml").out.strip() == text.strip()
+    assert "Nothing differs." in cli("bundles", "diff").out
+    assert "+  - wait: 6 hours" in cli("bundles", "diff", first[:8]).out
+    assert "Did you mean" in cli("bundles", "show", first[:8], "workflows/after-arival.yaml", code=1).err
+
+
+def test_what_is_no_bundle_is_said(waiting: Path, cli: Cli) -> None:
+    assert "too short" in cli("bundles", "show", "ab", code=2).err
+    assert "there is no bundle" in cli("bundles", "show", "0123456789", code=1).err
+    assert "no bundle before" in cli("bundles", "rollback", "--yes", code=1).err
+
+
+def test_going_back_leads_to_the_same_plan(waiting: Path, cli: Cli) -> None:
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    write(waiting, text.replace("wait: 1 day", "wait: 1 day\n  - send: thanks", 1))
+    before = cli("plan", "--json", code=4).document
+    cli("apply")
+
+    assert cli("bundles", "rollback", "--dry-run").out.count("+ thanks") == 0
+    assert "add --yes" in cli("bundles", "rollback", code=1).err, "nobody could be asked"
+    back = cli("bundles", "rollback", "--yes")
+    assert "runs again" in back.out
+    assert "the next apply brings it back" in back.err
+    assert cli("plan", "--json", code=4).document == before
