@@ -299,14 +299,15 @@ class TestWhatTheTransportSays:
     def test_a_letter_whose_person_has_left_is_blocked_and_those_of_others_go(self, world: World) -> None:
         world.take_in(a_purchase("T-1"))
         without_nell = {"workflows/people.yaml": PEOPLE.replace("nell:", "nora:")}
-        world.apply(without_nell, check_in=CHECK_IN.replace("nell", "tomas"))
+        by_tomas = CHECK_IN.replace("nell", "tomas").replace("wait:", "id: pause\n    wait:", 1)
+        world.apply(without_nell, check_in=by_tomas, in_flight={"check-in": "finish"})
         world.take_in(a_purchase("T-2", email="ben@example.com"))
         world.go_to(MONDAY + timedelta(days=2))
         assert [(row.sender, row.state, row.reason) for row in world.rows("messages")] == [
             ("nell", "blocked", "'nell' is not in people.yaml"),
             ("tomas", "accepted", None),
         ]
-        world.apply()
+        world.apply(check_in=by_tomas)
         world.drain()
         assert world.states() == ["accepted", "accepted"]
 

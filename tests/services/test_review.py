@@ -184,9 +184,13 @@ def test_a_pause_that_ends_while_a_letter_is_being_held_holds_it_no_longer_than_
     write_letters(shop)
     shop.apply(check_in=AT_ONCE.replace("status: live", "status: paused"))
     how: dict[str, Any] = {"library": shop.library, "suppression_key": KEY, "limit": 5, "lease_seconds": 120}
+    live = {**shop.files, "workflows/check-in.yaml": AT_ONCE}
+    applying = threading.Thread(target=deploy.apply, args=(other, live), kwargs={"clock": shop.clock})
     with writing(engine) as conn:
         claim(conn, [1], now=shop.clock.now(), **how)
-        deploy.apply(other, {**shop.files, "workflows/check-in.yaml": AT_ONCE}, clock=shop.clock)
+        applying.start()
+        waits_for_a_lock(engine, applying)  # it runs already; whom the claim holds is moved as soon as it is over
+    applying.join(30)
     shop.drain()
     assert shop.states() == ["held"]
     assert deploy.release_resumed(engine, library=shop.library, clock=shop.clock) == 1

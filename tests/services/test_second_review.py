@@ -170,7 +170,8 @@ def test_what_people_inside_wait_for_is_watched_though_the_newest_files_do_not_a
     bought = a_purchase(delivered_at=None, placed_at=MONDAY, status=OrderStatus.PLACED)
     world.take_in(replace(bought, order=replace(bought.order, promised_at=MONDAY + 3 * DAY)))
     world.drain()
-    world.apply(a=flow("a", rest.replace("order.promise_missed", "order.delivered")))
+    other = rest.replace("order.promise_missed", "order.delivered").replace("wait_for:", "id: other\n    wait_for:")
+    world.apply(a=flow("a", other), in_flight={"a": "finish"})
     world.later(days=4)
     assert world.states() == ["accepted"]
 

@@ -139,7 +139,9 @@ class World:
         self.files: dict[str, str] = {}
         self.apply(**workflows)
 
-    def apply(self, letters: Mapping[str, str] | None = None, **workflows: str) -> deploy.Applied:
+    def apply(
+        self, letters: Mapping[str, str] | None = None, in_flight: Mapping[str, str] | None = None, **workflows: str
+    ) -> deploy.Applied:
         """Apply the folder with these workflows (``check_in`` is check-in.yaml; none: the usual one)."""
         texts = {name.replace("_", "-"): text for name, text in workflows.items()} or {"check-in": CHECK_IN}
         self.files = {
@@ -151,7 +153,7 @@ class World:
             "templates/advice.md": SEND,
             **(letters or {}),
         }
-        return deploy.apply(self.engine, self.files, clock=self.clock)
+        return deploy.apply(self.engine, self.files, clock=self.clock, in_flight=in_flight)
 
     def take_in(self, *purchases: Purchase, enroll: bool = True) -> TakenIn:
         with writing(self.engine) as conn:
