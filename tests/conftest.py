@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="let the state machine of letters play N stories, other ones each time, instead of the few that CI plays",
     )
+    parser.addoption("--write-golden", action="store_true", help="write down anew what commands show on a terminal")
 
 
 @pytest.fixture(scope="session")
