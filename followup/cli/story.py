@@ -49,11 +49,20 @@ def tell(record: "Record") -> None:
         output.say(f"  waits for an answer from us since {output.local(record.waiting_since, zone)}")
     if record.suppressed is not None:
         output.say(f"  {'gets' if record.suppressed == 'bounced' else 'wants'} no mail: {record.suppressed}")
+    for field, value in customer.remembered.items():
+        output.entry(f"  {field}: ", _plain(value))
     output.say()
     told = [(event.occurred_at, *_told(event, record)) for event in record.timeline]
     told += [(opened.at, *_seen(opened)) for opened in record.opened if opened.clicked or opened.is_scan]
     for at, verb, text in sorted(told, key=lambda one: one[0]):
         output.entry(f"{output.local(at, zone)}  {verb:<12}  ", text)
+
+
+def _plain(value: object) -> str:
+    """Return what is remembered as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return output.quoted(value, most=LONGEST_WORDS) if isinstance(value, str) else str(value)
 
 
 def _seen(opened: "Opened") -> tuple[str, str]:
@@ -124,6 +133,7 @@ def as_document(record: "Record") -> dict[str, object]:
         "region": customer.region,
         "timezone": record.calendar.zone.key,
         "consent_basis": customer.consent_basis.value,
+        "remembered": dict(customer.remembered),
         "orders": customer.order_count,
         "waiting_since": record.waiting_since,
         "suppressed": record.suppressed,

@@ -27,6 +27,7 @@ from followup.mail.transport import Transport
 from followup.services.claim import Claimed, Wave, claim
 from followup.services.library import Library
 from followup.services.settle import Settling
+from followup.services.verdicts import note_blocked
 from followup.services.write import Written, write
 from followup.store import bundles, halts, messages, switches
 from followup.store.engine import durably, reading, writing
@@ -123,10 +124,13 @@ def _send(engine: Engine, wave: Wave, *, post: Post, clock: Clock, stopping: Cal
                 return
             ready = [one for one in written if one.claimed.message.id in going]
             _begin(conn, ready, post=post, now=clock.now())
-            blocked = [{"id": one.message.id, "reason": why} for one, why in broken if one.message.id in going]
+            unwritten = [(one.message, why) for one, why in broken if one.message.id in going]
+            blocked = [{"id": message.id, "reason": why} for message, why in unwritten]
             # what was applied meanwhile may have mended it, and will not look at it again
             outdated = newest != wave.bundle.hash
             messages.move(conn, Action.GIVE_BACK if outdated else Action.BLOCK, blocked)
+            if not outdated:
+                note_blocked(conn, unwritten, gate="letter", now=clock.now())
     except TemporaryError as error:  # whether it was committed nobody knows, but nothing has left
         settling.add(dict.fromkeys(ids, RetrySafe(clock.now(), str(error), Cause.KEPT)))
         settling.finish()

@@ -51,7 +51,7 @@ _SAID = {  # the kind of move, and where the event says what it was
     EventKind.AUTO_REPLY_RECEIVED.value: ("auto-reply", "back_on"),
     EventKind.CONVERSATION_OPENED.value: ("opened", "owner"),  # by what they said; a hand-off is a move of its own
 }
-_STANDS = {MessageState.BLOCKED, MessageState.UNKNOWN, MessageState.REJECTED}
+_STANDS = {MessageState.UNKNOWN, MessageState.REJECTED}  # that it is blocked was decided
 
 _Place: TypeAlias = tuple[datetime, int, int, int]  # when; of that moment: of which run, at which step, what first
 _BEFORE, _AFTER = -1, 1_000_000_000

@@ -29,6 +29,7 @@ from followup.core.schedule import backoff
 from followup.core.sender import settled
 from followup.errors import TemporaryError
 from followup.services import record
+from followup.services.verdicts import note_blocked
 from followup.store import enrollments, events, messages, senders
 from followup.store.engine import writing
 from followup.store.messages import StoredMessage
@@ -117,6 +118,8 @@ def settle(
         ]
         for action, rows in _settled(answered, moment).items():
             messages.move(conn, action, rows)
+        refused = [(message, answer.reason) for message, answer in answered if isinstance(answer, Misconfigured)]
+        note_blocked(conn, refused, gate="sender", now=moment)
         taken = [message for message, answer in answered if isinstance(answer, Accepted)]
         events.add(conn, [record.accepted_event(message, moment) for message in taken], now=moment)
         done = [message.enrollment_id for message, answer in answered if isinstance(answer, Rejected)]

@@ -1,6 +1,6 @@
-"""What was decided about letters, as the record keeps it: also when one is withdrawn, or released."""
+"""What was decided about letters, as the record keeps it: also when one is withdrawn, released, or stands still."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -36,6 +36,16 @@ def decided_about(
         values=values or {},
         until=until,
     )
+
+
+def note_blocked(conn: Connection, blocked: Iterable[tuple[StoredMessage, str]], *, gate: str, now: datetime) -> None:
+    """
+    Record of each letter that it stands still from now on, and why.
+
+    Args:
+        gate: ``letter`` when it cannot be written, ``sender`` when the provider refuses who signs it.
+    """
+    decisions.add(conn, [decided_about(one, at=now, verdict="blocked", gate=gate, reason=why) for one, why in blocked])
 
 
 def withdraw(

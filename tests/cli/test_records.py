@@ -142,6 +142,18 @@ def test_whoever_gets_no_letters_is_shown_with_the_reason(played: Path, cli: Cli
     assert "no mail" not in cli("customers", "show", "bo@example.com").out
 
 
+def test_everything_remembered_of_a_customer_is_shown(project: Path, cli: Cli) -> None:
+    keep = "  - remember: {customer.size: '{{ item.quantity }} of \u202eCup', customer.vip: true, customer.visits: 3}\n"
+    flow = project / "workflows/after-arrival.yaml"
+    flow.write_text(flow.read_text("utf-8").replace("steps:\n", f"steps:\n{keep}", 1), encoding="utf-8")
+    cli("replay", "orders.csv")
+    lines = cli("customers", "show", "ana@example.com").out.splitlines()
+    assert lines[2:6] == ["  size: “2 of \ufffdCup”", "  vip: yes", "  visits: 3", ""]
+    document = cli("customers", "show", "ana@example.com", "--json").document
+    assert document["remembered"] == {"size": "2 of \u202eCup", "vip": True, "visits": 3}
+    assert cli("customers", "show", "cy@example.com", "--json").document["remembered"] == {}
+
+
 def test_a_story_as_a_document_has_utc_times(played: Path, cli: Cli) -> None:
     record = cli("customers", "show", "bo@example.com", "--json").document
     assert record["waiting_since"] == "2026-03-04T12:00:00Z"

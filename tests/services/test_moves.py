@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from followup.core.message import Misconfigured
+from followup.core.message import Accepted, Misconfigured
 from followup.services import converse
 from followup.services.moves import Move, moves
 from followup.store.engine import reading
 from tests.services.test_a_run import click
-from tests.services.world import CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply
+from tests.services.world import ASK, CHECK_IN, MONDAY, Scripted, World, a_purchase, a_reply
 
 DAY = timedelta(days=1)
 
@@ -75,6 +75,33 @@ def test_a_letter_that_stands_still_is_told_of_with_the_reason(engine, tmp_path)
     world.later(days=2)
     last = told(world)[-1]
     assert (last.at, last.kind, last.letter, last.reason) == (MONDAY + 2 * DAY, "blocked", "arrived", "bad key")
+
+
+def test_a_letter_stands_still_from_when_it_was_blocked_not_from_when_it_was_due(engine, tmp_path) -> None:
+    world = World(engine, tmp_path, transport=Scripted(Misconfigured("bad key")))
+    world.take_in(a_purchase())
+    world.clock.move_to(MONDAY + 2 * DAY + timedelta(hours=3))
+    world.drain()
+    assert [(move.at, move.kind) for move in told(world)][1:] == [(MONDAY + 2 * DAY + timedelta(hours=3), "blocked")]
+    assert [(row.verdict, row.gate, row.reason) for row in world.rows("decisions")] == [
+        ("blocked", "sender", "bad key")
+    ]
+    world.post.transport.answer = Accepted("X1")
+    world.apply(check_in=CHECK_IN.replace("Did it arrive?", "Did it arrive well?"))
+    world.later(hours=1)
+    assert [move.kind for move in told(world)] == ["entered", "blocked", "ask"], "and the record keeps it"
+
+
+def test_a_letter_that_cannot_be_written_stands_still_from_then_on(engine, tmp_path) -> None:
+    world = World(engine, tmp_path)
+    nameless = ASK.replace('customer.first_name | default("there")', "customer.first_name")
+    world.apply({"templates/arrived.md": nameless})
+    world.take_in(a_purchase(first_name=None))
+    world.clock.move_to(MONDAY + 2 * DAY + timedelta(hours=3))
+    world.drain()
+    (blocked,) = world.rows("decisions")
+    assert (blocked.verdict, blocked.gate, blocked.at) == ("blocked", "letter", MONDAY + 2 * DAY + timedelta(hours=3))
+    assert "customer.first_name" in blocked.reason
 
 
 def test_who_was_not_let_in_has_that_on_the_record(world: World) -> None:
