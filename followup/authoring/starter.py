@@ -63,7 +63,7 @@ The workflows are those of a small forge. Make them yours, beginning with `peopl
     followup worker                                       do what falls due; letters are written to outbox/
     followup status
     followup customers show EMAIL                         one customer's whole story
-    followup why ORDER                                    why a letter came, or did not
+    followup why ORDER (or EMAIL)                         why a letter came, or did not
 
 In test mode nothing reaches a stranger. `followup config` shows every setting, `followup -h` every command.
 """

@@ -41,7 +41,7 @@ COMMANDS = {
     "workflows": ("workflows", "Show the applied workflows."),
     "show": ("show", "Draw a workflow, with the people at each step."),
     "report": ("lessons", "Show what a workflow has taught us."),
-    "why": ("record", "Explain what happened with an order, and what did not."),
+    "why": ("record", "Explain what happened with an order or a customer, and what did not."),
     "doctor": ("doctor", "Check that everything is there, and say what to do."),
     "config": ("project", "Show every setting."),
     "db": ("project", "Look after the database."),

@@ -6,61 +6,115 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from followup.cli import output
-from followup.core.enrollment import Phase
 from followup.core.message import MessageState
+from followup.core.reach import Reach
 
 if TYPE_CHECKING:
     from followup.core.schedule import Calendar
-    from followup.services.lookups import Run, Why
+    from followup.services.why import Run, Why
     from followup.store.decisions import Decided
     from followup.store.messages import StoredMessage
 
 
 def tell(why: "Why") -> None:
-    """Print how each run of the order went, in the customer's local time, and which never began."""
+    """Print how each run of an order went, in the customer's local time, and which never began."""
     order, zone = why.order, why.calendar.zone
+    assert order is not None
     output.say(f"Order {order.number} of {why.customer.email}, {order.status.value}; times in {zone.key}")
-    if not why.runs and not why.decisions:
-        output.say("No workflow has looked at it: it came by import, and nobody enrolled it.")
-        output.hint(f"followup trigger WORKFLOW --order {order.number}", "enroll it by hand")
-        return
     for run in why.runs:
-        _tell_run(run, [one for one in why.decisions if _concerns(one, run)], why.calendar)
-    refused = [one for one in why.decisions if not any(_concerns(one, run) for run in why.runs)]
+        _tell_run(run, why)
+    _tell_refused([why])
+    _tell_unseen([why])
+    if not (why.runs or why.decisions or why.unseen):
+        output.say("There is no workflow that could look at it.")
+    elif not (why.runs or why.decisions) and any(one.values for one in why.unseen):  # what happened can be caught up on
+        output.hint(f"followup trigger WORKFLOW --order {order.number}", "enroll it by hand")
+
+
+def tell_customer(explained: "list[Why]") -> None:
+    """Print how all runs of a customer went, in the order they began, in their local time, and which never began."""
+    customer, zone = explained[0].customer, explained[0].calendar.zone
+    orders = sum(why.order is not None for why in explained)
+    bought = "" if explained[0].step else f", {output.plural(orders, 'order')}"
+    output.say(f"{customer.email}{bought}; times in {zone.key}")
+    runs = [(run, why) for why in explained for run in why.runs]
+    for run, why in sorted(runs, key=lambda one: (one[0].enrollment.enrollment.entered_at, one[0].enrollment.id)):
+        _tell_run(run, why, about=f", {_about(why)}")
+    _tell_refused(explained, by_order=True)
+    _tell_unseen(explained, by_order=True)
+
+
+def _about(why: "Why") -> str:
+    return f"order {why.order.number}" if why.order else "no order"
+
+
+def _tell_refused(explained: "list[Why]", *, by_order: bool = False) -> None:
+    refused = sorted(((one, why) for why in explained for one in why.refused), key=lambda one: one[0].at)
     if refused:
         output.say()
         output.say("not entered")
-    for one in refused:
-        reason = one.reason.removeprefix("entry: ")
-        output.entry(f"  {output.local(one.at, zone)}  ", f"{one.workflow}: {reason}{_values(one, why.calendar)}")
+    for one, why in refused:
+        about = f", {_about(why)}" if by_order else ""
+        reason = f"{one.workflow}{about}: {one.reason.removeprefix('entry: ')}"
+        lead = f"  {output.local(one.at, why.calendar.zone)}  "
+        output.entry(lead, f"{reason}{_values(one.values, why.calendar, besides=one.at)}")
 
 
-def _concerns(decided: "Decided", run: "Run") -> bool:
-    if decided.enrollment_id is not None:
-        return decided.enrollment_id == run.enrollment.id
-    return decided.workflow == run.enrollment.enrollment.workflow and decided.verdict != "not_entered"
+def _tell_unseen(explained: "list[Why]", *, by_order: bool = False) -> None:
+    unseen = [(one, why) for why in explained for one in why.unseen]
+    if unseen:
+        output.say()
+        output.say("did not look at it")
+    for one, why in unseen:
+        about = f", {_about(why)}" if by_order and why.order else ""
+        output.entry("  ", f"{one.workflow}{about}: {one.reason}{_values(one.values, why.calendar)}")
 
 
-def _tell_run(run: "Run", decisions: "list[Decided]", calendar: "Calendar") -> None:
-    enrollment = run.enrollment.enrollment
-    place = run.enrollment.outcome or f"at {enrollment.position.step} ({_phase(run)})"
+def _tell_run(run: "Run", why: "Why", *, about: str = "") -> None:
+    enrollment, calendar, decisions = run.enrollment.enrollment, why.calendar, why.of_run(run)
     output.say()
-    output.say(f"{enrollment.workflow}: {enrollment.state.value}, {place}")
-    lines = [(enrollment.entered_at, "entered")]
+    output.say(f"{enrollment.workflow}{about}: {enrollment.state.value}, {_place(run)}")
+    if run.reach is not None:
+        _tell_reach(run, calendar)
+        return
+    lines = [] if why.step else [(enrollment.entered_at, "entered")]
     lines += [line for message in run.messages for line in _letter(message, decisions)]
     lines += [(one.at, _decision(one, calendar)) for one in decisions]
-    if run.enrollment.wake_at:
+    if run.enrollment.wake_at and why.step in {None, enrollment.position.step}:
         lines.append((run.enrollment.wake_at, "looks again"))
     for at, text in sorted(lines, key=lambda line: line[0]):
         output.entry(f"  {output.local(at, calendar.zone)}  ", text)
 
 
+def _place(run: "Run") -> str:
+    return run.enrollment.outcome or f"at {run.enrollment.enrollment.position.step} ({_phase(run)})"
+
+
+def _tell_reach(run: "Run", calendar: "Calendar") -> None:
+    """Print why there is nothing on the record of the step that was asked about."""
+    match run.reach:
+        case Reach.HERE:
+            since = output.local(run.enrollment.enrollment.position.since, calendar.zone)
+            output.say(f"  stands there since {since}")
+        case Reach.NOT_YET:
+            output.say(f"  not reached yet: it stands {_place(run)}")
+        case Reach.DONE:
+            output.say("  done: a step of its kind leaves nothing on the record")
+        case Reach.PASSED_BY:
+            output.say(f"  passed by: {run.turn.step if run.turn else 'a branch'} went another way")
+        case Reach.HELD_OUT:
+            output.say("  not reached: the customer is held out, and gets nothing")
+        case _:
+            output.say("  not reached: the run ended before")
+    if run.turn is not None:
+        output.entry(f"  {output.local(run.turn.at, calendar.zone)}  ", _decision(run.turn, calendar))
+    if run.enrollment.wake_at and run.reach in {Reach.HERE, Reach.NOT_YET}:
+        output.entry(f"  {output.local(run.enrollment.wake_at, calendar.zone)}  ", "looks again")
+
+
 def _phase(run: "Run") -> str:
     """Return how far the run is with its step: while a letter is under way, the state of the letter."""
-    position = run.enrollment.enrollment.position
-    if position.phase is not Phase.SENDING:
-        return position.phase.value
-    return next((one.state.value for one in run.messages if one.step == position.step), position.phase.value)
+    return (run.under_way or run.enrollment.enrollment.position.phase).value
 
 
 def _letter(message: "StoredMessage", decisions: "list[Decided]") -> Iterator[tuple[datetime, str]]:
@@ -70,7 +124,7 @@ def _letter(message: "StoredMessage", decisions: "list[Decided]") -> Iterator[tu
         yield message.accepted_at, f"{about} {message.letter}: {message.state.value}"
         return
     at = message.sending_at or message.due_at  # a letter that is due again has no time of sending any more
-    if at is not None and not any(one.verdict == message.state for one in decisions):
+    if at is not None and not any(one.verdict == message.state and one.message_id == message.id for one in decisions):
         why = f", {message.reason}" if message.reason and message.state is not MessageState.DUE else ""
         yield at, f"{about} {message.letter}: {message.state.value}{why}"
 
@@ -81,13 +135,13 @@ def _decision(decided: "Decided", calendar: "Calendar") -> str:
     until = f" until {output.local(decided.until, calendar.zone)}" if decided.until else ""
     if until:
         verdict = f"{decided.verdict}{until}, "
-    return f"{what}{verdict}{decided.reason}{_values(decided, calendar)}"
+    return f"{what}{verdict}{decided.reason}{_values(decided.values, calendar, besides=decided.at)}"
 
 
-def _values(decided: "Decided", calendar: "Calendar") -> str:
-    """Return the values a decision rests on, but not the moment that stands before it anyway."""
-    told = {name: _value(value, calendar) for name, value in decided.values.items()}
-    at = output.local(decided.at, calendar.zone)
+def _values(values: "Mapping[str, object]", calendar: "Calendar", *, besides: datetime | None = None) -> str:
+    """Return the values a decision rests on, but not the moment *besides* that stands before it anyway."""
+    told = {name: _value(value, calendar) for name, value in values.items()}
+    at = output.local(besides, calendar.zone) if besides else None
     shown = ", ".join(f"{name} = {value}" for name, value in told.items() if value != at)
     return f"  [{shown}]" if shown else ""
 
@@ -96,6 +150,8 @@ def _value(value: object, calendar: "Calendar") -> str:
     """Return a recorded value as people write it; moments were recorded as text."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "unknown"}[value]
+    if isinstance(value, datetime):
+        return output.local(value, calendar.zone)
     if isinstance(value, str) and "T" in value:
         try:
             moment = datetime.fromisoformat(value)
@@ -106,34 +162,41 @@ def _value(value: object, calendar: "Calendar") -> str:
 
 
 def as_document(why: "Why") -> Mapping[str, object]:
-    """Return the explanation as JSON has it; times UTC."""
+    """Return the explanation as JSON has it; times UTC. ``order`` is None for what is about no order."""
     return {
-        "order": why.order.number,
+        "order": why.order.number if why.order else None,
         "customer": why.customer.email,
-        "runs": [
-            {
-                "workflow": run.enrollment.enrollment.workflow,
-                "state": run.enrollment.enrollment.state.value,
-                "step": run.enrollment.enrollment.position.step,
-                "phase": run.enrollment.enrollment.position.phase.value,
-                "entered_at": run.enrollment.enrollment.entered_at,
-                "wake_at": run.enrollment.wake_at,
-                "outcome": run.enrollment.outcome,
-                "messages": [
-                    {
-                        "step": message.step,
-                        "round": message.round,
-                        "letter": message.letter,
-                        "state": message.state.value,
-                        "due_at": message.due_at,
-                        "sending_at": message.sending_at,
-                        "accepted_at": message.accepted_at,
-                        "reason": message.reason,
-                    }
-                    for message in run.messages
-                ],
-            }
-            for run in why.runs
-        ],
+        "runs": [_run_document(run) | (_reach_document(run) if why.step else {}) for run in why.runs],
         "decisions": [asdict(decided) for decided in why.decisions],
+        "did_not_look": [asdict(one) for one in why.unseen],
     }
+
+
+def _run_document(run: "Run") -> dict[str, object]:
+    enrollment = run.enrollment.enrollment
+    return {
+        "workflow": enrollment.workflow,
+        "state": enrollment.state.value,
+        "step": enrollment.position.step,
+        "phase": enrollment.position.phase.value,
+        "entered_at": enrollment.entered_at,
+        "wake_at": run.enrollment.wake_at,
+        "outcome": run.enrollment.outcome,
+        "messages": [
+            {
+                "step": message.step,
+                "round": message.round,
+                "letter": message.letter,
+                "state": message.state.value,
+                "due_at": message.due_at,
+                "sending_at": message.sending_at,
+                "accepted_at": message.accepted_at,
+                "reason": message.reason,
+            }
+            for message in run.messages
+        ],
+    }
+
+
+def _reach_document(run: "Run") -> dict[str, object]:
+    return {"reach": run.reach.value if run.reach else None, "turn": asdict(run.turn) if run.turn else None}

@@ -182,20 +182,27 @@ def close_conversation(email: str, as_json: bool) -> None:
 
 
 @click.command("why")
-@click.argument("order")
+@click.argument("about", metavar="ORDER|EMAIL")
+@click.option("--step", help="Only what concerns this step of a workflow.")
 @json_option
-def why_command(order: str, as_json: bool) -> None:
+def why_command(about: str, step: str | None, as_json: bool) -> None:
     """
-    Explain what happened with ORDER, and what did not.
+    Explain what happened with an order, or with a customer, and what did not.
 
-    Shows every recorded decision with the values it rests on, in the customer's local time.
+    Shows every recorded decision with the values it rests on, in the customer's local time; who was not let in, and
+    which workflows did not look. An EMAIL has an @: then all the customer has been in is shown, run by run. With
+    --step, that is why somebody got a letter, or why they did not.
     """
-    from followup.services import lookups
+    from followup.services import why
 
     app = make_app()
-    found = lookups.why(app.engine, order, library=app.library, now=app.clock.now())
+    is_address = "@" in about
+    explain = why.about_customer if is_address else why.about_order
+    found = explain(app.engine, about, library=app.library, now=app.clock.now(), step=step)
     if as_json:
         output.document([reasons.as_document(one) for one in found])
-        return
-    for one in found:
-        reasons.tell(one)
+    elif is_address:
+        reasons.tell_customer(found)
+    else:
+        for one in found:
+            reasons.tell(one)

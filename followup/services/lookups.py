@@ -1,4 +1,4 @@
-"""Reading the record: how things stand, what one customer has been through, why something did not happen."""
+"""Reading the record: how things stand, and what one customer has been through."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,6 @@ from followup.services.library import Library
 from followup.store import (
     conversations,
     customers,
-    decisions,
     enrollments,
     events,
     halts,
@@ -35,11 +34,8 @@ from followup.store import (
     workflow_limits,
 )
 from followup.store.conversations import Waiting
-from followup.store.decisions import Decided
 from followup.store.engine import reading
-from followup.store.enrollments import StoredEnrollment
 from followup.store.inbound_mail import UnmatchedMail
-from followup.store.messages import StoredMessage
 from followup.store.replies import ListedReply
 from followup.store.switches import Switch
 
@@ -158,53 +154,6 @@ def record(engine: Engine, email: str, *, library: Library, suppression_key: str
         hash_ = suppressions.address_hash(address, suppression_key)
         suppressed = suppressions.reasons(conn, [hash_], []).get((hash_, suppressions.ALL))
         return Record(customer, calendar, happened, bought, waiting, opened, suppressed)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One enrollment of an order, with its messages."""
-
-    enrollment: StoredEnrollment
-    messages: list[StoredMessage]
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """Everything that was decided about an order, in the order it was, and how its runs stand."""
-
-    order: Order
-    customer: Customer
-    calendar: Calendar
-    runs: list[Run]
-    decisions: list[Decided]
-
-
-def why(engine: Engine, number: str, *, library: Library, now: datetime) -> list[Why]:
-    """
-    Explain the order called *number* (of each source that has one).
-
-    Raises:
-        NotFound: there is none; the hint names the nearest.
-    """
-    with reading(engine) as conn:
-        found = find.orders_called(conn, number)
-        people = customers.load(conn, {one.customer_id for one in found}, now=now)
-        answers = []
-        for one in found:
-            runs = enrollments.of_order(conn, one.order.id)
-            ids = [run.id for run in runs]
-            written = messages.of_enrollments(conn, ids)
-            customer = people[one.customer_id]
-            answers.append(
-                Why(
-                    order=one.order,
-                    customer=customer,
-                    calendar=calendar_for(customer, None, library.find_newest(conn)),
-                    runs=[Run(run, written.get(run.id, [])) for run in runs],
-                    decisions=decisions.about(conn, order_id=one.order.id, enrollment_ids=ids),
-                )
-            )
-        return answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,3 +16,9 @@ def add(conn: Connection, action: str, data: Mapping[str, object], *, now: datet
 def has(conn: Connection, action: str) -> bool:
     """Tell whether *action* was ever taken."""
     return conn.scalar(select(audit.c.id).where(audit.c.action == action).limit(1)) is not None
+
+
+def last(conn: Connection, action: str, *, by: datetime) -> Mapping[str, object] | None:
+    """Return what was noted when *action* was last taken at or before *by*; None when it had not been."""
+    taken = select(audit.c.data).where(audit.c.action == action, audit.c.at <= by)
+    return conn.scalar(taken.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(1))

@@ -93,6 +93,12 @@ def timeline(conn: Connection, customer_id: int) -> list[Event]:
     return [_recorded(row).event for row in conn.execute(wanted)]
 
 
+def recorded_at(conn: Connection, event_id: int) -> datetime:
+    """Return when the event came onto the timeline."""
+    moment: datetime = conn.execute(select(events.c.recorded_at).where(events.c.id == event_id)).scalar_one()
+    return moment
+
+
 def of_kind_since(conn: Connection, kind: str, since: datetime, until: datetime) -> list[Recorded]:
     """Return the events of *kind* that occurred in [since, until], oldest first."""
     wanted = select(events).where(events.c.kind == kind, events.c.occurred_at.between(since, until))

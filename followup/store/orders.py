@@ -96,6 +96,12 @@ def find(conn: Connection, number: str) -> list[Found]:
     ]
 
 
+def of_customer(conn: Connection, customer_id: int) -> list[Order]:
+    """Return every order of a customer, oldest first."""
+    wanted = select(orders).where(orders.c.customer_id == customer_id).order_by(orders.c.placed_at, orders.c.id)
+    return [_order(row) for row in conn.execute(wanted)]
+
+
 def customers_of(conn: Connection, ids: Collection[int]) -> dict[int, int]:
     """Return whose each of these orders is."""
     wanted = select(orders.c.id, orders.c.customer_id).where(orders.c.id.in_(list(ids)))

@@ -94,7 +94,7 @@ def test_every_command_that_a_hint_names_exists() -> None:
         (("stats",), "Did you mean 'status'?"),
         (("customers", "shwo"), "Did you mean 'show'?"),
         (("status", "--jsn"), "Did you mean '--json'?"),
-        (("why",), "Missing argument 'ORDER'."),
+        (("why",), "Missing argument 'ORDER|EMAIL'."),
         (("replies", "list", "--limit", "0"), "0 is not in the range"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -198,6 +198,105 @@ def test_why_as_a_document_has_every_decision(played: Path, cli: Cli) -> None:
     assert why["runs"][0]["messages"][0]["accepted_at"] == "2026-03-03T09:00:00Z"
 
 
+def test_why_of_a_customer_tells_all_runs_in_the_order_they_began(played: Path, cli: Cli) -> None:
+    assert cli("why", "Ana@example.com").out == (
+        WHY_ANA.replace("Order A-1 of ana@example.com, delivered;", "ana@example.com, 1 order;").replace(
+            "after-arrival:", "after-arrival, order A-1:"
+        )
+    )
+    assert cli("why", "cy@example.com").out == (
+        WHY_CY.replace("Order A-3 of cy@example.com, delivered;", "cy@example.com, 1 order;").replace(
+            "after-arrival:", "after-arrival, order A-3:"
+        )
+    )
+
+
+ABOUT_NONE = """\
+workflow: after-help
+title: Was it solved?
+status: live
+owner: mara
+sender: mara
+trigger: {event: support.solved}
+steps:
+  - wait: 3 days
+  - send: thanks
+"""
+
+
+def test_why_of_a_customer_tells_what_is_about_no_order_too(
+    project: Path, cli: Cli, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    (project / "workflows/after-help.yaml").write_text(ABOUT_NONE, encoding="utf-8")
+    cli("apply")
+    cli("import", "orders", "orders.csv")
+    assert "after-help: support.solved has not happened\n" in cli("why", "ana@example.com").out
+    cli("event", "support.solved", "--customer", "ana@example.com")
+    cli("worker", "--once")
+    told = cli("why", "ana@example.com").out
+    assert "\nafter-help, no order: active, at wait-1 (waiting)\n" in told
+    assert "\ndid not look at it\n  after-arrival, order A-1: order.delivered came by an import" in told
+    order, none = cli("why", "ana@example.com", "--json").document
+    assert (order["order"], order["runs"], none["order"]) == ("A-1", [], None)
+    assert [run["workflow"] for run in none["runs"]] == ["after-help"]
+    assert order["did_not_look"][0]["workflow"] == "after-arrival"
+    assert "reach" not in none["runs"][0]
+
+
+STEPS = {
+    ("bo@example.com", "thanks"): """\
+bo@example.com; times in Europe/Stockholm
+
+after-arrival, order A-2: active, at thanks (held)
+  Thu 05 Mar 2026 13:00 +01:00  thanks: held, the customer waits for an answer from us  [waiting_since = Wed 04 Mar 2026 13:00 +01:00]
+""",  # noqa: E501
+    ("A-1", "thanks"): """\
+Order A-1 of ana@example.com, delivered; times in Europe/Lisbon
+
+after-arrival: completed, finished
+  Wed 04 Mar 2026 11:00 +00:00  letter thanks: accepted
+""",
+    ("A-2", "wait-2"): """\
+Order A-2 of bo@example.com, delivered; times in Europe/Stockholm
+
+after-arrival: active, at thanks (held)
+  done: a step of its kind leaves nothing on the record
+""",
+    ("A-3", "thanks"): WHY_CY,
+}
+
+
+@pytest.mark.parametrize(("what", "step"), STEPS)
+def test_why_of_one_step_tells_nothing_else(played: Path, cli: Cli, what: str, step: str) -> None:
+    assert cli("why", what, "--step", step).out == STEPS[what, step]
+
+
+def test_why_somebody_did_not_get_a_letter(project: Path, cli: Cli) -> None:
+    flow = project / "workflows/after-arrival.yaml"
+    text = flow.read_text("utf-8").replace("  - branch:", "  - wait: 2 days\n    id: rest\n  - branch:")
+    flow.write_text(text, encoding="utf-8")
+    cli("replay", "orders.csv", "--until", "2026-03-10")
+    told = cli("why", "A-1", "--step", "thanks").out.splitlines()
+    assert told[3:] == [
+        "  not reached yet: it stands at rest (waiting)",
+        "  Tue 10 Mar 2026 09:00 +00:00  looks again",
+    ]
+    (why,) = cli("why", "A-1", "--step", "thanks", "--json").document
+    assert why["runs"][0]["reach"] == "not reached yet"
+
+
+def test_why_a_way_was_not_taken(project: Path, cli: Cli) -> None:
+    cli("replay", "orders.csv")
+    assert cli("why", "A-1", "--step", "thanks").out.splitlines()[2:] == [
+        "after-arrival: completed, finished",
+        "  passed by: branch-1 went another way",
+        "  Sun 08 Mar 2026 09:00 +00:00  branch-1: no case holds",
+    ]
+    (why,) = cli("why", "A-1", "--step", "thanks", "--json").document
+    assert (why["runs"][0]["reach"], why["runs"][0]["turn"]["reason"]) == ("passed by", "no case holds")
+
+
 @pytest.mark.parametrize("state", [MessageState.SENDING, MessageState.UNKNOWN, MessageState.REJECTED])
 def test_what_began_to_leave_is_told_at_that_time(played: Path, cli: Cli, state: MessageState) -> None:
     sending_at = datetime(2026, 3, 6, 17, 30, tzinfo=UTC)
@@ -216,7 +315,11 @@ def test_an_order_nobody_enrolled_says_how_to(project: Path, cli: Cli) -> None:
     cli("apply")
     cli("import", "orders", "orders.csv")
     ran = cli("why", "A-1")
-    assert ran.out.endswith("No workflow has looked at it: it came by import, and nobody enrolled it.\n")
+    assert ran.out.startswith(
+        "Order A-1 of ana@example.com, delivered; times in Europe/Lisbon\n\ndid not look at it\n"
+        "  after-arrival: order.delivered came by an import that lets nobody in"
+        "  [happened_at = Mon 02 Mar 2026 09:00 +00:00, recorded_at = "
+    )
     assert "followup trigger WORKFLOW --order A-1" in ran.err
 
 
@@ -294,6 +397,8 @@ def test_an_empty_record_is_no_failure(project: Path, cli: Cli) -> None:
         (("customers", "show", "anna@example.com"), "Did you mean 'ana@example.com'?"),
         (("customers", "show", "ana"), "is not a mail address"),
         (("why", "A-11"), "Did you mean 'A-1'?"),
+        (("why", "anna@example.com"), "Did you mean 'ana@example.com'?"),
+        (("why", "A-1", "--step", "arived"), "Did you mean 'arrived'?"),
         (("conversations", "close", "ana@example.com"), "followup conversations list"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

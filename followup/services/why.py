@@ -1,0 +1,283 @@
+"""Why something happened to an order or a customer, and why something did not: everything the record has on it."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from followup.authoring.bundle import Bundle, load_workflow
+from followup.core.customer import Customer, normalize_address
+from followup.core.enrollment import Phase
+from followup.core.events import ORDER_EVENTS, Event, EventKind
+from followup.core.message import MessageState
+from followup.core.order import Order
+from followup.core.reach import Reach, reach
+from followup.core.schedule import Calendar
+from followup.core.workflow import Workflow, WorkflowStatus
+from followup.errors import NotFound
+from followup.services import find
+from followup.services.facts import calendar_for
+from followup.services.library import Library
+from followup.store import audit, bundles, customers, decisions, enrollments, events, messages, orders
+from followup.store.decisions import Decided
+from followup.store.engine import reading
+from followup.store.enrollments import StoredEnrollment
+from followup.store.messages import StoredMessage
+
+BY_HAND = "manual"  # the trigger of workflows that nothing starts by itself
+TURNS = frozenset(["branch", "split", "skipped"])  # what is decided where a run may go one way or another
+ENDS = frozenset(["ended", "exited", "held_out"])
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    One enrollment, with its messages and the version of its workflow.
+
+    ``under_way`` is the state of the letter that it waits for where it stands. Where only one step was asked about,
+    and nothing of it is on the record, ``reach`` is how the run stands to it, and ``turn`` what was decided last of
+    what keeps it from there.
+    """
+
+    enrollment: StoredEnrollment
+    workflow: Workflow
+    messages: list[StoredMessage]
+    under_way: MessageState | None = None
+    reach: Reach | None = None
+    turn: Decided | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A workflow that did not look at an order, or at a customer, and why."""
+
+    workflow: str
+    reason: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """
+    Everything that was decided about an order, in the order it was, how its runs stand, and who never looked at it.
+
+    ``order`` is None for what is about a customer and no order.
+    """
+
+    order: Order | None
+    customer: Customer
+    calendar: Calendar
+    runs: list[Run]
+    decisions: list[Decided]
+    unseen: list[Unseen]
+    step: str | None = None  # the only one that was asked about
+
+    def of_run(self, run: Run) -> list[Decided]:
+        """Return what was decided in *run*."""
+        return [one for one in self.decisions if one.enrollment_id == run.enrollment.id]
+
+    @property
+    def refused(self) -> list[Decided]:
+        """Return what was decided outside of all runs: who was not let in."""
+        return [one for one in self.decisions if one.enrollment_id is None]
+
+
+def about_order(engine: Engine, number: str, *, library: Library, now: datetime, step: str | None = None) -> list[Why]:
+    """
+    Explain the order called *number* (of each source that has one), or only what concerns *step* of its workflows.
+
+    Raises:
+        NotFound: there is none, or no such step; the hint names the nearest.
+    """
+    with reading(engine) as conn:
+        explained = []
+        for one in find.orders_called(conn, number):
+            record = _Record(conn, one.customer_id, library, now)
+            runs = record.runs(enrollments.of_order(conn, one.order.id))
+            ids = [run.enrollment.id for run in runs]
+            decided = decisions.about(conn, order_id=one.order.id, enrollment_ids=ids)
+            explained.append(record.why(one.order, runs, decided, record.workflows))
+        return _only(explained, step, library.find_newest(conn)) if step else explained
+
+
+def about_customer(
+    engine: Engine, email: str, *, library: Library, now: datetime, step: str | None = None
+) -> list[Why]:
+    """
+    Explain each order of the customer with this address, oldest first, and last what is about no order.
+
+    Raises:
+        InvalidAddress: it is no address.
+        NotFound: it is nobody's, or there is no such step; the hint names the nearest.
+    """
+    with reading(engine) as conn:
+        customer_id = find.customer_id(conn, normalize_address(email), typed=email)
+        record = _Record(conn, customer_id, library, now)
+        runs = record.runs(enrollments.of_customer(conn, customer_id))
+        decided = decisions.of_customer(conn, customer_id)
+        explained = [
+            record.why(
+                order,
+                [run for run in runs if run.enrollment.order_id == order.id],
+                _about(order, runs, decided),
+                [one for one in record.workflows if one.trigger.event in ORDER_EVENTS],
+            )
+            for order in record.orders(runs, decided)
+        ]
+        others = [one for one in record.workflows if one.trigger.event not in ORDER_EVENTS]
+        seen = {run.workflow.name for run in runs} | {one.workflow for one in decided}
+        explained.append(
+            record.why(
+                None,
+                [run for run in runs if run.enrollment.order_id is None],
+                _about(None, runs, decided),
+                [one for one in others if one.name not in seen],
+            )
+        )
+        return _only(explained, step, library.find_newest(conn)) if step else explained
+
+
+def _under_way(run: StoredEnrollment, letters: Iterable[StoredMessage]) -> MessageState | None:
+    position = run.enrollment.position
+    if position.phase is not Phase.SENDING:
+        return None
+    return next((letter.state for letter in letters if letter.step == position.step), None)
+
+
+def _about(order: Order | None, runs: Iterable[Run], decided: Iterable[Decided]) -> list[Decided]:
+    """Return what was decided in those of *runs* that are about *order*, and about it outside of all runs."""
+    order_id = order.id if order else None
+    ids = {run.enrollment.id for run in runs if run.enrollment.order_id == order_id}
+    return [
+        one for one in decided if (one.order_id == order_id if one.enrollment_id is None else one.enrollment_id in ids)
+    ]
+
+
+class _Record:
+    """What is on record about one customer, as far as several explanations need it."""
+
+    def __init__(self, conn: Connection, customer_id: int, library: Library, now: datetime) -> None:
+        self.conn, self.library = conn, library
+        self.customer = customers.load(conn, [customer_id], now=now)[customer_id]
+        bundle = library.find_newest(conn)
+        self.calendar = calendar_for(self.customer, None, bundle)
+        self.workflows = [one for _, one in sorted(bundle.workflows.items())] if bundle else []
+
+    def runs(self, found: Sequence[StoredEnrollment]) -> list[Run]:
+        written = messages.of_enrollments(self.conn, [run.id for run in found])
+        return [
+            Run(run, self.library.workflow(self.conn, run.version_id), letters, _under_way(run, letters))
+            for run in found
+            for letters in [written.get(run.id, [])]
+        ]
+
+    def orders(self, runs: Iterable[Run], decided: Iterable[Decided]) -> list[Order]:
+        """Return the customer's orders, oldest first, with those that were theirs when something was decided."""
+        known = {order.id: order for order in orders.of_customer(self.conn, self.customer.id)}
+        concerned = {run.enrollment.order_id for run in runs} | {one.order_id for one in decided}
+        known |= orders.load(self.conn, [key for key in concerned - known.keys() if key is not None])
+        return sorted(known.values(), key=lambda order: (order.placed_at, order.id))
+
+    def why(self, order: Order | None, runs: list[Run], decided: list[Decided], could: Iterable[Workflow]) -> Why:
+        """Explain *order*; *could* are the workflows that it, or the customer, could have come into."""
+        seen = {run.workflow.name for run in runs} | {one.workflow for one in decided}
+        unseen = [self._did_not_look(one, order) for one in could if one.name not in seen]
+        return Why(order, self.customer, self.calendar, runs, decided, unseen)
+
+    def _did_not_look(self, workflow: Workflow, order: Order | None) -> Unseen:
+        kind = workflow.trigger.event
+        if workflow.status is WorkflowStatus.DRAFT:
+            return Unseen(workflow.name, "it is a draft")
+        if kind == BY_HAND:
+            return Unseen(workflow.name, "it is started by hand, or by another workflow, and was not")
+        event = self._begins(workflow, order)
+        if event is not None:
+            return self._not_then(workflow, event)
+        as_last = " with this order as their last" if order and kind == EventKind.CUSTOMER_QUIET else ""
+        return Unseen(workflow.name, f"{kind} has not happened{as_last}")
+
+    def _begins(self, workflow: Workflow, order: Order | None) -> Event | None:
+        """Return what has happened that lets *order*, or the customer, into *workflow*."""
+        kind = workflow.trigger.event
+        if order is not None and kind != EventKind.CUSTOMER_QUIET:
+            recorded = events.of_order(self.conn, order.id, kind)
+            return recorded.event if recorded else None
+        for event in reversed(events.timeline(self.conn, self.customer.id)):
+            theirs = kind != EventKind.CUSTOMER_QUIET or event.data.get("workflow") == workflow.name
+            if event.kind == kind and theirs and (order is None or event.order_id == order.id):
+                return event
+        return None
+
+    def _not_then(self, workflow: Workflow, event: Event) -> Unseen:
+        """Return why an event that happened was nothing to *workflow* when it was recorded."""
+        recorded_at = events.recorded_at(self.conn, event.id)
+        values: dict[str, object] = {"happened_at": event.occurred_at, "recorded_at": recorded_at}
+        applied = audit.last(self.conn, "apply", by=recorded_at)
+        path = f"workflows/{workflow.name}.yaml"
+        source = bundles.load(self.conn, str(applied["bundle"])).files.get(path) if applied else None
+        if source is None:
+            return Unseen(workflow.name, f"it was not applied yet when {event.kind} was recorded", values)
+        then = load_workflow(workflow.name, source)
+        if then.status is WorkflowStatus.DRAFT:
+            return Unseen(workflow.name, f"it was a draft when {event.kind} was recorded", values)
+        if then.trigger.event != event.kind:
+            return Unseen(workflow.name, f"its trigger was {then.trigger.event} when {event.kind} was recorded", values)
+        return Unseen(workflow.name, f"{event.kind} came by an import that lets nobody in", values)
+
+
+def _only(explained: Sequence[Why], step: str, bundle: Bundle | None) -> list[Why]:
+    """
+    Return what concerns *step*.
+
+    Raises:
+        NotFound: no workflow has it that could have to do with them.
+    """
+    newest = bundle.workflows if bundle else {}
+    refused = {one.workflow for why in explained for one in why.refused}
+    named = refused | {one.workflow for why in explained for one in why.unseen}
+    others = [newest[name] for name in sorted(named & newest.keys())]
+    steps = {one.id: None for workflow in [*_versions(explained), *others] for one in workflow.all_steps}
+    if step not in steps:
+        hint = find.nearest(step, steps) or f"The steps are: {', '.join(steps) or 'none'}"
+        raise NotFound(f"no workflow that has to do with this has a step {step!r}", hint=hint)
+    holding = {workflow.name for workflow in others if workflow.step(step)}
+    narrowed = (_narrowed(why, step, holding) for why in explained)
+    return [why for why in narrowed if why.runs or why.decisions or why.unseen]
+
+
+def _versions(explained: Iterable[Why]) -> list[Workflow]:
+    return [run.workflow for why in explained for run in why.runs]
+
+
+def _narrowed(why: Why, step: str, holding: Collection[str]) -> Why:
+    """Return *why* with nothing but what concerns *step*; *holding* are the workflows that have it by now."""
+    runs = [_run_at(run, why.of_run(run), step) for run in why.runs if run.workflow.step(step)]
+    ids = {run.enrollment.id for run in runs}
+    decided = [
+        one
+        for one in why.decisions
+        if (one.enrollment_id in ids and one.step == step) or (one.enrollment_id is None and one.workflow in holding)
+    ]
+    unseen = [one for one in why.unseen if one.workflow in holding]
+    return replace(why, runs=runs, decisions=decided, unseen=unseen, step=step)
+
+
+def _run_at(run: Run, decided: Sequence[Decided], step: str) -> Run:
+    letters = [message for message in run.messages if message.step == step]
+    if letters or any(one.step == step for one in decided):
+        return replace(run, messages=letters)
+    turns = {one.step: one for one in decided if one.step and one.message_id is None and one.verdict in TURNS}
+    noted = {name: None if one.verdict == "skipped" else one.reason for name, one in turns.items()}
+    how, where = reach(run.workflow, run.enrollment.enrollment, noted, step)
+    at = run.enrollment.enrollment.position.step
+    match how:
+        case Reach.PASSED_BY:
+            because = [one for one in turns.values() if one.step == where]
+        case Reach.NOT_YET:
+            because = [one for one in decided if one.step == at]
+        case Reach.ENDED | Reach.HELD_OUT:
+            because = [one for one in decided if one.verdict in ENDS]
+        case _:
+            because = []
+    return replace(run, messages=[], reach=how, turn=because[-1] if because else None)
