@@ -2,7 +2,7 @@
 
 import click
 
-from followup.cli import output
+from followup.cli import completion, output
 from followup.cli.shared import json_option, make_app
 
 
@@ -38,7 +38,7 @@ def unhalt_command() -> None:
 
 
 @click.command("send-test")
-@click.argument("letter")
+@click.argument("letter", shell_complete=completion.letters)
 @click.option("--to", required=True, metavar="ADDRESS", help="Whom to send it to.")
 @click.option("--order", required=True, metavar="NUMBER", help="Write it for this order's customer.")
 @json_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from followup.cli import figures, output
+from followup.cli import completion, figures, output
 from followup.cli.shared import Moment, json_option, make_app
 from followup.core.comparison import FEWEST, Comparison, Conclusion
 from followup.core.message import MessageState
@@ -36,7 +36,7 @@ DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
 
 @click.command("report")
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=completion.workflows)
 @click.option("--since", metavar="DATE", type=Moment(), help="Only runs that came in since DATE (ISO, UTC).")
 @click.option("--until", metavar="DATE", type=Moment(), help="Only runs that came in before DATE.")
 @json_option

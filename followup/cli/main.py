@@ -5,9 +5,11 @@ import sys
 
 import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
+from click.shell_completion import CompletionItem
 
 from followup import __version__
 from followup.cli import output
+from followup.cli.completion import is_asked
 from followup.errors import FollowupError
 
 # name -> (module, what it does); the first line of help is kept here so that --help imports nothing
@@ -44,6 +46,7 @@ COMMANDS = {
     "why": ("record", "Explain what happened with an order or a customer, and what did not."),
     "doctor": ("doctor", "Check that everything is there, and say what to do."),
     "config": ("project", "Show every setting."),
+    "completion": ("completion", "Make bash, zsh or fish complete these commands."),
     "db": ("project", "Look after the database."),
 }
 STOPPED = 130  # what shells say of a program that Ctrl-C ended
@@ -70,6 +73,11 @@ class _Commands(click.Group):
         except NoSuchCommand as error:  # raised without suggestions: click knows none of our names
             raise NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Complete the name of a command without importing any."""
+        names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -91,7 +99,16 @@ def followup() -> None:
 def main(args: list[str] | None = None) -> None:
     """Run one command and exit: 0 ok, 1 failed or findings, 2 wrong usage, 3 try again later, 4 a plan has changes."""
     output.prepare()
-    sys.exit(_run(args))
+    sys.exit(_complete() if is_asked() else _run(args))
+
+
+def _complete() -> int:
+    """Answer a shell. Whatever is wrong, it shows nothing: an error would stand in the middle of somebody's line."""
+    try:
+        followup.main(prog_name="followup", standalone_mode=False)
+    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - outermost, and not for the log either
+        return 1
+    return 0
 
 
 def _run(args: list[str] | None) -> int:

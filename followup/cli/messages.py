@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from followup.cli import output
+from followup.cli import completion, output
 from followup.cli.shared import json_option, make_app
 from followup.core.message import MessageState
 
@@ -30,7 +30,7 @@ def messages_command() -> None:
     metavar="STATE",
     help="Only letters in this state: due, held, unknown, …",
 )
-@click.option("--workflow", metavar="NAME", help="Only letters of this workflow.")
+@click.option("--workflow", metavar="NAME", shell_complete=completion.workflows, help="Only letters of this workflow.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
 def list_messages(state: str | None, workflow: str | None, limit: int, as_json: bool) -> None:
@@ -157,7 +157,10 @@ def cancel(number: int) -> None:
 @messages_command.command("release")
 @click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
 @click.option(
-    "--workflow", metavar="NAME", help="All first letters of this workflow, and no more of them are asked for."
+    "--workflow",
+    metavar="NAME",
+    shell_complete=completion.workflows,
+    help="All first letters of this workflow, and no more of them are asked for.",
 )
 @json_option
 def release(numbers: tuple[int, ...], workflow: str | None, as_json: bool) -> None:

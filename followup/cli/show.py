@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from followup.cli import output
+from followup.cli import completion, output
 from followup.cli.outline import ASCII, UNICODE, outline
 from followup.cli.shared import make_app, switch_document
 from followup.errors import ConfigurationError
@@ -22,7 +22,7 @@ ABOUT = 11  # cells for the word before each line above the tree
 
 
 @click.command("show")
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=completion.workflows)
 @click.option("--mermaid", "form", flag_value="mermaid", help="Print a Mermaid flowchart.")
 @click.option("--svg", "form", flag_value="svg", help="Print an SVG document, for any browser.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")

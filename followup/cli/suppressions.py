@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from followup.cli import output
+from followup.cli import completion, output
 from followup.cli.shared import FILE, json_option, make_app, yes_option
 
 
@@ -70,7 +70,7 @@ def check(email: str, as_json: bool) -> None:
 
 @suppressions_command.command("add")
 @click.argument("email")
-@click.option("--workflow", metavar="NAME", help="Only letters of this workflow.")
+@click.option("--workflow", metavar="NAME", shell_complete=completion.workflows, help="Only letters of this workflow.")
 @click.option("--reason", default="asked us", show_default=True, help="Shown wherever a letter is not sent for it.")
 def add(email: str, workflow: str | None, reason: str) -> None:
     """Write to EMAIL no more."""
@@ -86,7 +86,9 @@ def add(email: str, workflow: str | None, reason: str) -> None:
 
 @suppressions_command.command("remove")
 @click.argument("email")
-@click.option("--workflow", metavar="NAME", help="Only for letters of this workflow.")
+@click.option(
+    "--workflow", metavar="NAME", shell_complete=completion.workflows, help="Only for letters of this workflow."
+)
 @yes_option
 def remove(email: str, workflow: str | None, yes: bool) -> None:
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from followup.cli import output
+from followup.cli import completion, output
 from followup.cli.shared import (
     dry_run_option,
     json_option,
@@ -39,7 +39,7 @@ DOES = {  # fate: what one letter does, and what several do
 
 
 @click.command("pause")
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=completion.workflows)
 @click.option("--reason", default="an operator paused it", help="Shown wherever the pause is.")
 @json_option
 def pause_command(workflow: str, reason: str, as_json: bool) -> None:
@@ -83,7 +83,7 @@ def _tell_paused(app: "App", workflow: str, paused: "Paused") -> None:
 
 
 @click.command("resume")
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=completion.workflows)
 @dry_run_option
 @yes_option
 @json_option
@@ -198,7 +198,7 @@ def _as_document(foreseen: "Preview") -> dict[str, object]:
 
 
 @click.command("archive")
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=completion.workflows)
 @click.option("--reason", default="an operator archived it", help="Shown wherever the workflow is.")
 @yes_option
 @json_option

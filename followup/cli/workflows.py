@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from followup.cli import output
+from followup.cli import completion, output
 from followup.cli.shared import Moment, dry_run_option, json_option, make_app, switch_document, tell_switched
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def list_workflows(as_json: bool) -> None:
 
 
 @click.command("trigger")
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=completion.workflows)
 @click.option("--order", "order_number", metavar="N", help="One order, by its number.")
 @click.option("--since", metavar="DATE", type=Moment(), help="All whose trigger happened since DATE (ISO, UTC).")
 @click.option("--now", "start_now", is_flag=True, help="Count from now, not from when the trigger happened.")
