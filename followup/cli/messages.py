@@ -39,11 +39,13 @@ def list_messages(state: str | None, workflow: str | None, limit: int, as_json: 
 
     Of each of unknown fate it says whether it is proven that the provider did not accept it.
     """
-    from followup.services import fate
+    from followup.services import fate, find
 
     app = make_app()
     wanted = MessageState(state) if state else None
     found = fate.listing(app.engine, state=wanted, workflow=workflow, limit=limit, clock=app.clock)
+    if workflow and not found:
+        find.workflow(app.engine, workflow, library=app.library)
     if as_json:
         output.document([_as_document(one, doubts) for one, doubts in found])
         return

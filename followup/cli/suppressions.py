@@ -59,6 +59,8 @@ def check(email: str, as_json: bool) -> None:
         output.document([asdict(one) for one in found])
     elif not found:
         output.say(f"{email} is not suppressed.")
+        if meant := suppress.meant(app.engine, email):
+            output.tell(f"No customer has that address. {meant}")
     else:
         zone = app.clock.now().tzinfo
         for one in found:

@@ -163,6 +163,8 @@ def event_command(
         output.say(f"{name} {key} is on the record already; nothing was changed.")
         return
     output.say(f"{name} is on the record of {email}.")
+    if happened.hint:
+        output.tell(f"No workflow names {name}. {happened.hint}")
     for workflow in happened.entered:
         output.say(f"It let them into {workflow}.")
     for workflow, reason in (happened.refused or {}).items():

@@ -301,6 +301,13 @@ class Workflow:
         return (step for step, _ in self._places.values())
 
     @property
+    def events(self) -> set[str]:
+        """Return every event that means something to this workflow."""
+        awaited = {step.event for step in self.all_steps if isinstance(step, WaitFor)}
+        goal = {self.goal.event} if self.goal else set()
+        return {self.trigger.event} | {way_out.event for way_out in self.exit_on} | awaited | goal
+
+    @property
     def first_step(self) -> str | None:
         return self.steps[0].id if self.steps else None
 

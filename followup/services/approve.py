@@ -8,6 +8,7 @@ from followup.clock import Clock
 from followup.core.gates import FIRST_LETTERS
 from followup.core.message import MessageState
 from followup.errors import NotFound, UsageError
+from followup.services import find
 from followup.services.converse import release
 from followup.services.library import Library
 from followup.store import audit, messages, workflow_limits
@@ -63,12 +64,19 @@ def release_workflow(engine: Engine, workflow: str, *, library: Library, clock: 
         workflow_limits.lock(conn, [workflow])
         first = workflow_limits.first_letters(conn, [workflow]).get(workflow)
         if first is None or not first.pending:
-            others = ", ".join(workflow_limits.pending(conn)) or "none"
-            raise NotFound(f"no first letters of {workflow!r} wait", hint=f"Those of these workflows do: {others}")
+            raise _none_wait(conn, workflow, library)
         workflow_limits.approve_all(conn, workflow)
         released = release(conn, _held(conn, workflow), because=ENOUGH, library=library, now=now)
         audit.add(conn, "messages.release", {"workflow": workflow, "released": released}, now=now)
     return released
+
+
+def _none_wait(conn: Connection, workflow: str, library: Library) -> NotFound:
+    pending, applied = workflow_limits.pending(conn), library.newest(conn).workflows
+    if workflow not in applied:
+        return find.no_workflow(workflow, {*pending, *applied})
+    hint = find.nearest(workflow, pending) or f"Those of these workflows do: {', '.join(pending) or 'none'}"
+    return NotFound(f"no first letters of {workflow!r} wait", hint=hint)
 
 
 def _held(conn: Connection, workflow: str) -> list[StoredMessage]:

@@ -80,8 +80,7 @@ def trigger(
 def _workflow(bundle: Bundle, name: str) -> Workflow:
     workflow = bundle.workflows.get(name)
     if workflow is None:
-        hint = find.nearest(name, bundle.workflows) or "followup workflows list"
-        raise NotFound(f"there is no workflow {name!r}", hint=hint)
+        raise find.no_workflow(name, bundle.workflows)
     if workflow.status is not WorkflowStatus.LIVE:
         back = f"followup resume {name}" if name in bundle.switched else "Set status: live, then followup apply"
         raise UsageError(f"{name} is {workflow.status.value}", hint=back)

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
-from followup.authoring.diagnostics import did_you_mean
+from followup.authoring.diagnostics import did_you_mean, listed
 from followup.errors import NotFound
-from followup.store import customers, orders
+from followup.services.library import Library
+from followup.store import customers, lessons, orders
+from followup.store.engine import reading
 from followup.store.orders import Found
 
 
@@ -35,6 +37,26 @@ def orders_called(conn: Connection, number: str) -> list[Found]:
     if not found:
         raise NotFound(f"there is no order {number!r}", hint=nearest(number, orders.numbers(conn)))
     return found
+
+
+def workflow(engine: Engine, name: str, *, library: Library) -> None:
+    """
+    Make sure that there is a workflow *name*, or was one.
+
+    Raises:
+        NotFound: there never was; the hint names the nearest.
+    """
+    with reading(engine) as conn:
+        bundle = library.find_newest(conn)
+        known = {*lessons.known_workflows(conn), *(bundle.workflows if bundle else ())}
+        if name not in known:
+            raise no_workflow(name, known)
+
+
+def no_workflow(name: str, known: Collection[str]) -> NotFound:
+    """Return the error that says so; its hint names the nearest of the *known* ones, or the first of them."""
+    hint = nearest(name, known) or (f"There are: {listed(sorted(known))}" if known else "")
+    return NotFound(f"there is no workflow {name!r}", hint=hint)
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from followup.authoring.bundle import Bundle
 from followup.clock import Clock
 from followup.core.customer import normalize_address
 from followup.core.events import LONGEST_NAME, NAME, OURS, is_custom
@@ -15,7 +16,7 @@ from followup.errors import NotFound, UsageError
 from followup.services import find
 from followup.services.enroll import enroll, triggered_by
 from followup.services.library import Library
-from followup.store import customers, enrollments, events
+from followup.store import customers, enrollments, events, orders
 from followup.store.engine import writing
 from followup.store.events import NewEvent
 
@@ -25,11 +26,16 @@ SOURCE = "shop"
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """What came of an event: whether it was new, the workflows it let the customer into, and why not others."""
+    """
+    What came of an event: whether it was new, the workflows it let the customer into, and why not others.
+
+    ``hint`` is at the event that may have been meant, when no workflow names this one.
+    """
 
     new: bool
     entered: tuple[str, ...] = ()
     refused: Mapping[str, str] | None = None
+    hint: str = ""
 
 
 def happen(
@@ -86,7 +92,13 @@ def happen(
         new=True,
         entered=tuple(name for name, result in pairs if result.enrollment_id is not None),
         refused={name: result.reason for name, result in pairs if result.enrollment_id is None},
+        hint=_meant(kind, bundle),
     )
+
+
+def _meant(kind: str, bundle: Bundle) -> str:
+    named = {event for workflow in bundle.workflows.values() for event in workflow.events if is_custom(event)}
+    return "" if kind in named else find.nearest(kind, named)
 
 
 def _check(kind: str, data: Mapping[str, object], moment: datetime, now: datetime) -> None:
@@ -111,5 +123,7 @@ def _order(conn: Connection, number: str, customer_id: int) -> int:
     found = find.orders_called(conn, number)
     own = [one.order.id for one in found if one.customer_id == customer_id]
     if not own:
-        raise NotFound(f"order {number} is not one of that customer's")
+        theirs = orders.numbers_of(conn, customer_id)
+        hint = find.nearest(number, theirs) or f"Theirs are: {', '.join(theirs) or 'none'}"
+        raise NotFound(f"order {number} is not one of that customer's", hint=hint)
     return own[0]

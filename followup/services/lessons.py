@@ -29,7 +29,6 @@ from followup.core.lessons import (
 from followup.core.message import NOT_SENT, MessageState
 from followup.core.replies import Question
 from followup.core.workflow import Ask, Letter, Send, Split, Step, Workflow
-from followup.errors import NotFound
 from followup.services import find
 from followup.services.library import Library
 from followup.store import lessons
@@ -59,7 +58,7 @@ def read(conn: Connection, cohort: Cohort, *, library: Library, now: datetime) -
     shapes = [*([newest] if newest else ()), *versions.values()]
     if not shapes:
         known = {*lessons.known_workflows(conn), *(bundle.workflows if bundle else ())}
-        raise NotFound(f"there is no workflow {cohort.workflow!r}", hint=find.nearest(cohort.workflow, known))
+        raise find.no_workflow(cohort.workflow, known)
     runs = lessons.runs(conn, cohort)
     letters, skipped = lessons.letters(conn, cohort), lessons.skipped(conn, cohort)
     steps = _steps(shapes, letters, skipped)

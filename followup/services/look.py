@@ -11,7 +11,6 @@ from followup.authoring.bundle import BundleError, load_workflow
 from followup.authoring.drawing.picture import Picture
 from followup.authoring.folder import read_workflow_file, workflow_names
 from followup.core.workflow import Workflow
-from followup.errors import NotFound
 from followup.services import find
 from followup.services.library import Library
 from followup.services.switch import Inside, count_inside
@@ -76,8 +75,7 @@ def _look(conn: Connection, name: str, project: Path, library: Library) -> Looke
 def _in_folder(name: str, project: Path, applied: Collection[str]) -> Workflow:
     text = read_workflow_file(project, name)
     if text is None:
-        known = {*applied, *workflow_names(project)}
-        raise NotFound(f"there is no workflow {name!r}", hint=find.nearest(name, known) or "followup workflows list")
+        raise find.no_workflow(name, {*applied, *workflow_names(project)})
     return load_workflow(name, text)
 
 

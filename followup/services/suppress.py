@@ -13,6 +13,7 @@ from followup.clock import Clock
 from followup.core.customer import InvalidAddress, normalize_address
 from followup.core.events import EventKind
 from followup.errors import FollowupError, NotFound, UsageError
+from followup.services import find
 from followup.services.library import Library
 from followup.store import audit, customers, enrollments, events, suppressions
 from followup.store.engine import reading, writing
@@ -67,8 +68,7 @@ def suppress(
     address, now = normalize_address(email), clock.now()
     with writing(engine, "suppress.add") as conn:
         if workflow is not None and workflow not in library.newest(conn).workflows:
-            names = ", ".join(sorted(library.newest(conn).workflows))
-            raise NotFound(f"there is no workflow {workflow!r}", hint=f"There are: {names}")
+            raise find.no_workflow(workflow, library.newest(conn).workflows)
         line = _Line(suppressions.address_hash(address, key), workflow or ALL, reason, None, address)
         added = bool(_add(conn, [line], now))
         if added:
@@ -87,9 +87,25 @@ def lift(engine: Engine, email: str, *, workflow: str | None, key: str, clock: C
     hash_, scope = suppressions.address_hash(normalize_address(email), key), workflow or ALL
     with writing(engine, "suppress.lift") as conn:
         if not suppressions.remove(conn, hash_, scope):
-            scopes = ", ".join(one.scope for one in suppressions.of(conn, hash_)) or "none"
-            raise NotFound(f"{email} is not suppressed for {scope}", hint=f"It is for: {scopes}")
+            raise _not_suppressed(conn, email, scope, [one.scope for one in suppressions.of(conn, hash_)])
         audit.add(conn, "suppressions.remove", {"scope": scope, "address_hash": hash_}, now=clock.now())
+
+
+def _not_suppressed(conn: Connection, email: str, scope: str, scopes: Sequence[str]) -> NotFound:
+    meant = find.nearest(scope, scopes) or (f"It is for: {', '.join(scopes)}" if scopes else meant_address(conn, email))
+    return NotFound(f"{email} is not suppressed for {scope}", hint=meant or "followup suppressions list")
+
+
+def meant_address(conn: Connection, email: str) -> str:
+    """Return a hint at the customer whose address *email* may stand for; nothing when it is one."""
+    address, known = normalize_address(email), customers.addresses(conn)
+    return "" if address in known else find.nearest(address, known)
+
+
+def meant(engine: Engine, email: str) -> str:
+    """Do what `meant_address` does, in a transaction of its own."""
+    with reading(engine) as conn:
+        return meant_address(conn, email)
 
 
 def of_address(engine: Engine, email: str, *, key: str) -> list[Suppression]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from followup.clock import Clock
 from followup.core.message import MessageState
 from followup.core.workflow import WorkflowStatus
-from followup.errors import NotFound, UsageError
+from followup.errors import UsageError
 from followup.services import deploy, find
 from followup.services.advance import advance
 from followup.services.library import Library
@@ -186,6 +186,4 @@ def _in_file(conn: Connection, workflow: str, library: Library) -> WorkflowStatu
         return applied[workflow].status
     if workflow in switches.current(conn) or enrollments.inside(conn, workflow):
         return None
-    raise NotFound(
-        f"there is no workflow {workflow!r}", hint=find.nearest(workflow, applied) or "followup workflows list"
-    )
+    raise find.no_workflow(workflow, applied)

@@ -122,5 +122,11 @@ def numbers(conn: Connection, *, limit: int = 10_000) -> list[str]:
     return list(conn.scalars(wanted.limit(limit)))
 
 
+def numbers_of(conn: Connection, customer_id: int, *, limit: int = 12) -> list[str]:
+    """Return the order numbers of one customer, newest first."""
+    wanted = select(orders.c.number).where(orders.c.customer_id == customer_id)
+    return list(conn.scalars(wanted.order_by(orders.c.placed_at.desc(), orders.c.id.desc()).limit(limit)))
+
+
 def count(conn: Connection) -> int:
     return conn.scalar(select(func.count()).select_from(orders)) or 0

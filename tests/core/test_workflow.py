@@ -1,7 +1,9 @@
 """The tree of steps."""
 
-from followup.core.workflow import Condition
-from tests.core.make import a_workflow, branch, case, is_set, otherwise, send, wait
+from datetime import timedelta
+
+from followup.core.workflow import Condition, Exit, Goal
+from tests.core.make import a_workflow, branch, case, is_set, otherwise, send, wait, wait_for
 
 TREE = a_workflow(
     wait("first"),
@@ -39,3 +41,10 @@ def test_the_first_step_is_where_a_run_begins():
 def test_two_readings_of_a_condition_are_equal_by_what_they_say():
     assert Condition("replied", lambda _: True) == Condition("replied", lambda _: False)
     assert Condition("replied", lambda _: True) != Condition("no_reply", lambda _: True)
+
+
+def test_a_workflow_knows_every_event_that_means_something_to_it():
+    deep = branch("b", otherwise(wait_for("w", "parcel.seen")))
+    workflow = a_workflow(deep, exit_on=(Exit("ticket.opened"),), goal=Goal("order.placed", timedelta(days=9)))
+    assert workflow.events == {"order.delivered", "parcel.seen", "ticket.opened", "order.placed"}
+    assert a_workflow().events == {"order.delivered"}

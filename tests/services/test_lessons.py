@@ -235,7 +235,7 @@ def test_an_unknown_name_is_told_what_it_may_stand_for(shop: World) -> None:
     assert raised.value.hint == "Did you mean 'check-in'?"
     with pytest.raises(NotFound) as raised:
         learned(shop, "nothing like it")
-    assert raised.value.hint == ""
+    assert raised.value.hint == "There are: check-in"
 
 
 def test_where_nothing_was_applied_there_is_no_workflow(engine: Engine) -> None:
