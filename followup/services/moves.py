@@ -5,8 +5,8 @@ Nothing is worked out here that is not written down. A wait, and a letter that s
 them: the record tells of one while it lasts, and whoever plays a story through looks at each of its moments.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from followup.core.enrollment import EnrollmentState, Phase
 from followup.core.events import Event, EventKind
 from followup.core.message import MessageState
-from followup.core.workflow import Ask, WaitFor
+from followup.core.workflow import Ask, Stop, WaitFor
 from followup.services.library import Library
 from followup.store import decisions, enrollments, events, messages, notices, orders
 from followup.store.decisions import Decided
@@ -29,8 +29,9 @@ class Move:
     One thing that happened, or that lasts, in a workflow and about an order, where there is one.
 
     ``kind`` is entered, wait, ask, send, remind, blocked, unknown or rejected; what somebody did: answer, reply,
-    auto-reply, opened, closed, told; or what was decided: branch, held, postponed, timeout, ended, …
+    auto-reply, opened, closed, told; or what was decided: branch, held, postponed, timeout, stop, ended, …
     ``until`` is when a wait will be over, or a letter due again. ``reminder`` tells a reminder from its question.
+    ``values`` are those a decision rests on.
     """
 
     at: datetime
@@ -42,6 +43,7 @@ class Move:
     reminder: bool = False
     reason: str = ""
     until: datetime | None = None
+    values: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
 _KINDS = {"handed off": "handoff", "remembered": "remember", "started": "start", "timed out": "timeout"}
@@ -151,7 +153,7 @@ class _Record:
         letter, run_id = self.letters.get(decided.message_id or 0), decided.enrollment_id
         move = Move(
             at=decided.at,
-            kind=_KINDS.get(decided.verdict, decided.verdict),
+            kind=self._kind(decided),
             workflow=decided.workflow,
             order=self.numbers.get(decided.order_id or 0),
             step=decided.step,
@@ -159,6 +161,7 @@ class _Record:
             reminder=letter is not None and letter.round > 0,
             reason=_reason(decided),
             until=decided.until,
+            values=decided.values,
         )
         if run_id is None:
             return (decided.at, _AFTER, 0, _DECISION), move
@@ -167,6 +170,13 @@ class _Record:
         if decided.verdict == "held_out" or (decided.step and decided.step not in self.steps[run_id]):
             return (decided.at, run_id, _BEFORE, _DECISION), move
         return self._place(decided.at, run_id, decided.step, _DECISION), move
+
+    def _kind(self, decided: Decided) -> str:
+        """Return what was decided in one word; a run that a ``stop`` ended is told from one that was through."""
+        if decided.verdict == "ended" and decided.enrollment_id is not None and decided.step is not None:
+            step = self.workflows[decided.enrollment_id].step(decided.step)
+            return "stop" if isinstance(step, Stop) else "ended"
+        return _KINDS.get(decided.verdict, decided.verdict)
 
     def _letter(self, letter: StoredMessage) -> Iterator[tuple[_Place, Move]]:
         at, reason = letter.accepted_at, ""

@@ -42,7 +42,7 @@ def test_what_belongs_to_one_moment_stands_in_the_order_of_the_steps(world: Worl
     world.later(hours=1)
     click(world, "broken")
     world.drain()
-    assert kinds(world) == ["entered", "ask", "answer", "opened", "branch", "ended"]
+    assert kinds(world) == ["entered", "ask", "answer", "opened", "branch", "stop"]
 
 
 def test_what_a_customer_writes_and_what_we_do_about_it_are_moves(world: World) -> None:
