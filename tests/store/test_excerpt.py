@@ -1,0 +1,109 @@
+"""One customer's record, copied: nothing of it is forgotten, and nothing of anybody else's comes along."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, Table, select, update
+
+from followup.core.message import MessageState
+from followup.core.timer import TimerKind
+from followup.store import suppressions, timers
+from followup.store.engine import reading, writing
+from followup.store.excerpt import BY_ADDRESS, COPIED, LEFT_OUT, OVER, copy_customer, take_out
+from followup.store.schema import customers, enrollments, inbound_mail, messages, metadata, orders, replies
+from followup.store.schema import suppressions as suppressed
+from followup.store.schema import timers as timers_table
+from followup.store.scratch import scratch_engine
+from followup.store.types import real_now
+from tests.store.make import START, a_customer, a_message, a_reply, an_enrollment, an_order
+
+KEY = "never-changes"
+
+
+@pytest.fixture
+def copy() -> Iterator[Engine]:
+    engine = scratch_engine()
+    yield engine
+    engine.dispose()
+
+
+def copied(engine: Engine, copy: Engine, customer_id: int) -> None:
+    with reading(engine) as source, writing(copy) as target:
+        copy_customer(source, target, customer_id, suppression_key=KEY, transport="rehearsal")
+
+
+def rows(engine: Engine, table: Table) -> list[Any]:
+    with reading(engine) as conn:
+        return list(conn.execute(select(table).order_by(*table.primary_key)))
+
+
+def test_every_table_is_copied_or_left_out_for_a_reason() -> None:
+    parts = [set(COPIED), set(BY_ADDRESS), set(LEFT_OUT)]
+    assert set().union(*parts) == set(metadata.sorted_tables), "decide what a copy of one customer has of a new table"
+    assert sum(map(len, parts)) == len(metadata.sorted_tables)
+    assert all(LEFT_OUT.values())
+
+
+def a_story(conn: Connection, name: str) -> tuple[int, int]:
+    """Return a customer, and a run of theirs, in which a letter was answered."""
+    customer_id = a_customer(conn, name)
+    order_id = an_order(conn, customer_id, name)
+    run = an_enrollment(conn, customer_id, order_id=order_id)
+    message_id = a_message(conn, MessageState.ACCEPTED, customer_id=customer_id, enrollment_id=run)
+    a_reply(conn, customer_id, message_id=message_id, enrollment_id=run)
+    timers.put(conn, TimerKind.PROMISE, {order_id: START})
+    timers.put(conn, TimerKind.QUIET, {customer_id: START}, workflow="care")
+    hash_ = suppressions.address_hash(f"{name}@shop.example", KEY)
+    suppressions.add(conn, hash_, reason="asked", source="operator", now=START)
+    return customer_id, run
+
+
+def test_a_customers_rows_come_along_as_they_are_and_nobody_elses(engine: Engine, copy: Engine) -> None:
+    with writing(engine) as conn:
+        a_story(conn, "ana")
+        ben, run = a_story(conn, "ben")
+    copied(engine, copy, ben)
+    for table in (customers, orders, enrollments, messages, replies):
+        (own,) = [row for row in rows(engine, table) if ben == (row.id if table is customers else row.customer_id)]
+        assert rows(copy, table) == [own], table.name
+    assert [row.id for row in rows(copy, enrollments)] == [run]
+    assert {(row.kind, row.subject_id) for row in rows(copy, timers_table)} == {
+        ("promise", rows(copy, orders)[0].id),
+        ("quiet", ben),
+    }
+    assert len(rows(copy, suppressed)) == 1
+    assert [row.raw for row in rows(copy, inbound_mail)] == [b""]
+
+
+def test_an_order_that_changed_hands_comes_along_with_the_run_it_was_in(engine: Engine, copy: Engine) -> None:
+    with writing(engine) as conn:
+        ana, _ = a_story(conn, "ana")
+        an_order(conn, a_customer(conn, "ben"), "ana")
+    copied(engine, copy, ana)
+    assert [row.external_id for row in rows(copy, orders)] == ["ana"]
+
+
+def test_nobody_works_on_a_copy(engine: Engine, copy: Engine) -> None:
+    with writing(engine) as conn:
+        ana, run = a_story(conn, "ana")
+        own = {"customer_id": ana, "enrollment_id": run}
+        a_message(conn, MessageState.CLAIMED, step="b", **own)
+        a_message(conn, MessageState.SENDING, step="c", set_={"transport": "sendgrid"}, **own)
+        conn.execute(update(messages).values(leased_until=real_now(600)))
+    copied(engine, copy, ana)
+    kept = {row.state: (row.leased_until, row.transport) for row in rows(copy, messages)}
+    assert kept == {"accepted": (OVER, None), "claimed": (OVER, None), "sending": (OVER, "rehearsal")}
+
+
+def test_a_run_can_be_taken_out_with_all_that_hangs_on_it(engine: Engine, copy: Engine) -> None:
+    with writing(engine) as conn:
+        ana, run = a_story(conn, "ana")
+        other = an_enrollment(conn, ana)
+    copied(engine, copy, ana)
+    with writing(copy) as conn:
+        take_out(conn, run)
+    assert [row.id for row in rows(copy, enrollments)] == [other]
+    for table in metadata.sorted_tables:
+        if "enrollment_id" in table.c:
+            assert rows(copy, table) == [], table.name
