@@ -1,0 +1,91 @@
+"""A rehearsal foresees what the engine then does: it is the same engine, on a copy of one customer's record."""
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select
+
+from followup.core.order import OrderStatus
+from followup.services.sweep import next_moment
+from followup.store.engine import reading
+from followup.store.schema import customers
+from tests.paths.player import Player
+from tests.paths.story import FOLDER, read
+from tests.services.engine_files import NAMES, Data, workflows
+from tests.services.engine_machine import STARTS
+from tests.services.engine_stage import DEEDS, EVENTS, HOUR, REACTIONS, REPORTS, Act, Stage
+from tests.services.rehearsed import MOST, compare, copies, dump, foresee, let_go_on
+
+BOUGHT = ((0, OrderStatus.PLACED), (40, OrderStatus.FULFILLED), (90, OrderStatus.DELIVERED))
+RESTS = "a-timeout-counts-from-when-the-letter-was-taken"  # in which a sender rests: that is knowingly left out
+PATHS = [path for path in sorted(FOLDER.glob("*.yaml")) if path.stem != RESTS]
+
+
+def everybody(engine: Engine) -> dict[str, int]:
+    with reading(engine) as conn:
+        rows = conn.execute(select(customers.c.address, customers.c.id).order_by(customers.c.id))
+        return {row.address: row.id for row in rows}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_what_it_foresees_in_the_middle_of_a_story_comes_true(engine: Engine, tmp_path: Path, path: Path) -> None:
+    story = read(path)
+    happens = story.happens[: len(story.happens) // 2 + 1]
+    player = Player(engine, tmp_path, replace(story, happens=happens, until=happens[-1].at))
+    player.play()
+    player.provider.answer = None
+    parts = {"library": player.library, "post": player.post}
+    before = dump(engine)
+    rehearsals = copies(engine, everybody(engine), at=player.clock.now(), **parts)
+    foresee(rehearsals.values())
+    assert dump(engine) == before
+    live = let_go_on(engine, everybody(engine).values(), clock=player.clock, **parts)
+    compare(engine, live, rehearsals)
+
+
+THEIRS = st.sampled_from([0, 3])  # numbers that mean the first customer, whatever an act counts
+THINGS = st.sampled_from([*REPORTS, *EVENTS, *REACTIONS, *REACTIONS, *DEEDS])
+
+
+def everything_until(stage: Stage, moment: datetime) -> None:
+    """Let workers look at each moment before *moment* at which something falls due."""
+    for _ in range(MOST):
+        with reading(stage.engine) as conn:
+            due = next_moment(conn)
+        if due is None or due >= moment:
+            break
+        stage.clock.move_to(due)
+        stage.work()
+    stage.clock.move_to(moment)
+
+
+@settings(max_examples=25, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    start=st.sampled_from(STARTS),
+    drawn=st.tuples(*(workflows(name) for name in NAMES)),
+    things=st.lists(st.tuples(st.integers(0, 400), st.builds(Act, THINGS, THEIRS)), max_size=12),
+)
+def test_it_foresees_what_becomes_of_random_workflows(
+    engine: Engine, tmp_path: Path, start: datetime, drawn: tuple[Data, ...], things: list[tuple[int, Act]]
+) -> None:
+    stage = Stage(engine, tmp_path)
+    stage.clock.move_to(start)
+    stage.workflows = {data["workflow"]: data for data in drawn}
+    stage.statuses = dict.fromkeys(NAMES, "live")
+    stage.apply()
+    orders = [(hours, Act(("reports", status), 0)) for hours, status in BOUGHT]
+    for hours, act in sorted([*orders, *things], key=lambda one: one[0]):
+        everything_until(stage, start + hours * HOUR)
+        stage.play(act)
+        stage.work()
+    parts = {"library": stage.library, "post": stage.world.post}
+    before = dump(engine)
+    rehearsals = copies(engine, everybody(engine), at=stage.now, **parts)
+    foresee(rehearsals.values())
+    assert dump(engine) == before
+    live = let_go_on(engine, everybody(engine).values(), clock=stage.clock, **parts)
+    compare(engine, live, rehearsals)
