@@ -75,7 +75,7 @@ def test_every_filter_is_named_in_the_files_page() -> None:
 
 def test_the_workflow_and_the_letter_of_the_files_page_are_valid() -> None:
     page = ROOT / "docs/files.md"
-    workflow, steps, people, shop = blocks(page, "yaml")
+    workflow, steps, people, shop, sample = blocks(page, "yaml")
     (letter,) = blocks(page, "markdown")
     parcels = "workflow: parcels\ntitle: T\nstatus: live\nowner: nell\nsender: tom\ntrigger: {event: order.fulfilled}\n"
     thanks = "---\nsubject: Thank you\npurpose: service\n---\nThat helps. {{ signature }}\n"
@@ -85,12 +85,14 @@ def test_the_workflow_and_the_letter_of_the_files_page_are_valid() -> None:
             "workflows/parcels.yaml": parcels + steps,
             "workflows/people.yaml": people,
             "workflows/shop.yaml": shop,
+            "templates/_samples/typical.yaml": sample,
             "templates/arrived-well.md": letter,
             "templates/thank-you.md": thanks,
         }
     )
     assert set(bundle.workflows) == {"first-weeks", "parcels"}
     assert set(bundle.people) == {"nell", "tom"}
+    assert set(bundle.samples) == {"typical"}
 
 
 def test_the_commands_of_the_readme_stand_on_one_line_each() -> None:

@@ -16,6 +16,7 @@ from followup.authoring.names import with_remembered
 from followup.authoring.people import read_people, read_shop
 from followup.authoring.places import Places
 from followup.authoring.render import Letter
+from followup.authoring.samples import Sample, read_samples
 from followup.authoring.source import read_yaml, unix_lines
 from followup.authoring.steps_file import Reference, remembered_in
 from followup.authoring.workflow_file import read_workflow
@@ -34,6 +35,7 @@ class Bundle:
     A whole folder, checked.
 
     ``letters`` are by key and language (as written); ``defaults`` name the language of each ``NAME.md``.
+    ``samples`` are by name; a bundle that was applied has none, for only who tries things out needs them.
     ``switched`` is what an operator made of workflows, whether or not their files are still there (services.library).
     """
 
@@ -44,6 +46,7 @@ class Bundle:
     defaults: Mapping[str, str]
     people: Mapping[str, Person]
     shop: Shop
+    samples: Mapping[str, Sample] = field(default_factory=dict)
     switched: Mapping[str, WorkflowStatus] = field(default_factory=dict)
 
     def letter(self, name: str, language: str | None = None) -> Letter:
@@ -73,6 +76,7 @@ def load(files: Mapping[str, str]) -> Bundle:
         BundleError: with everything that is wrong in any of them.
     """
     loader = _Loader(files)
+    loader.read_samples()
     bundle = loader.load()
     loader.check_meaning()
     return loader.sound(bundle)
@@ -130,6 +134,13 @@ class _Loader:
         self.letters: dict[tuple[str, str], Letter] = {}
         self.defaults: dict[str, str] = {}
         self.written: dict[str, LetterFile] = {}  # by path
+        self.samples: dict[str, Sample] = {}
+
+    def read_samples(self) -> None:
+        """Read the made-up customers, in which only the folder's writers have an interest."""
+        reports: dict[str, Report] = {}
+        self.samples = read_samples(self.files, lambda path: reports.setdefault(path, Report(path, "T")))
+        self.diagnostics += [one for report in reports.values() for one in report.diagnostics]
 
     def load(self) -> Bundle | None:
         people_report, shop_report = Report(PEOPLE), Report(SHOP)
@@ -152,6 +163,7 @@ class _Loader:
             defaults=self.defaults,
             people=people,
             shop=shop,
+            samples=self.samples,
         )
 
     def sound(self, bundle: Bundle | None) -> Bundle:

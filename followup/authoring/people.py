@@ -62,7 +62,7 @@ def _mapping(text: str | None, kind: _Kind, report: Report) -> Mapping | None:
 def _person(key: str, fields: Fields, everybody: Collection[str]) -> Person | None:
     fields.check("name", "email", "signature")
     name, signature = fields.text("name"), fields.text("signature")
-    email = fields.parsed("email", _address)
+    email = fields.parsed("email", read_address)
     fields.parsed("hours", read_hours)  # a note for people: nothing depends on it
     zone = fields.parsed("timezone", read_zone)
     backlog = fields.integer("backlog", 0, MOST_BACKLOG)
@@ -117,7 +117,13 @@ def _away(key: str, fields: Fields, everybody: Collection[str]) -> Away | None:
     return Away(since, until, cover)
 
 
-def _address(text: str) -> str:
+def read_address(text: str) -> str:
+    """
+    Return a mail address as it was written.
+
+    Raises:
+        Unclear: it is none.
+    """
     try:
         normalize_address(text)
     except InvalidAddress as error:

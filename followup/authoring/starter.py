@@ -49,6 +49,7 @@ in version control.
     workflows/people.yaml      who asks: real people, who read the answers
     workflows/shop.yaml        the shop's name, address and time zone
     templates/*.md             the letters
+    templates/_samples/*.yaml  customers made up to try things with
     .env                       settings and secrets of this machine; never in version control
     Procfile                   the processes, for platforms that read it
 

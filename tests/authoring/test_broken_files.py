@@ -13,6 +13,8 @@ CASES = sorted(path for path in (Path(__file__).parent / "broken").rglob("*") if
 def diagnostics_of(case: Path) -> str:
     if case.parent.name == "people":
         path = "workflows/people.yaml"
+    elif case.parent.name == "samples":
+        path = f"templates/_samples/{case.name}"
     else:
         path = f"{'workflows' if case.suffix == '.yaml' else 'templates'}/{case.name}"
     with pytest.raises(BundleError) as raised:

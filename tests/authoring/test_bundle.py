@@ -47,7 +47,7 @@ def test_the_hash_depends_on_paths_and_contents_only() -> None:
     again = load(dict(reversed(FILES.items())))
     assert again.hash == load(FILES).hash
     assert len(again.hash) == 64
-    assert load({**FILES, "templates/_samples/ana.yaml": "a: b\n"}).hash != again.hash
+    assert load({**FILES, "templates/_parts/other.md": "a: b\n"}).hash != again.hash
     assert load({path: text.replace("\n", "\r\n") for path, text in FILES.items()}).hash == again.hash
 
 
