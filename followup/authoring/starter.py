@@ -6,6 +6,7 @@ from pathlib import Path
 from followup.authoring.diagnostics import Report
 from followup.authoring.folder import SHOP
 from followup.authoring.people import read_shop
+from followup.authoring.samples import Sample, read_sample
 from followup.core.people import Shop
 from followup.errors import UsageError
 
@@ -57,6 +58,7 @@ in version control.
 
 The workflows are those of a small forge. Make them yours, beginning with `people.yaml` and `shop.yaml`. Then:
 
+    followup simulate arrived                             what a workflow would do; --paths: every way it can end
     followup apply                                        check the files and make them what runs
     followup import orders orders.csv                     bring your orders in; nobody is written to yet
     followup workflows list                               what runs
@@ -81,6 +83,14 @@ def sample_shop() -> Shop:
     shop = read_shop((DEMO / "shop.yaml").read_text(encoding="utf-8"), Report(SHOP))
     assert shop is not None, "a test reads it"
     return shop
+
+
+def typical_sample() -> Sample:
+    """Return the sample customer that comes with followup, for a project that has none."""
+    text = (shop_folder("templates") / "_samples" / "typical.yaml").read_text(encoding="utf-8")
+    sample = read_sample("typical", text, Report("templates/_samples/typical.yaml", "T"))
+    assert sample is not None, "a test reads it"
+    return sample
 
 
 def make_project(folder: Path) -> list[Path]:

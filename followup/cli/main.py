@@ -32,6 +32,7 @@ COMMANDS = {
     "resume": ("switches", "Let a workflow go on; first see what would leave."),
     "archive": ("switches", "End a workflow, and every run in it."),
     "send-test": ("brake", "Send a letter to yourself, as a customer would get it."),
+    "simulate": ("simulate", "Show what a workflow would do, move by move; nothing is sent."),
     "replay": ("play", "Let an order file happen in virtual time."),
     "inbound": ("hear", "Bring mail in from a file; list what is on nobody's record."),
     "status": ("record", "Show how many of everything there are."),

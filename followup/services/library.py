@@ -27,8 +27,9 @@ class Library:
     one indexed row.
     """
 
-    def __init__(self) -> None:
-        self._bundle: Bundle | None = None  # as it was applied
+    def __init__(self, known: Bundle | None = None) -> None:
+        """Take *known* for the bundle of its hash, instead of reading that one from the database."""
+        self._bundle = known  # as it was applied
         self._runs: tuple[Bundle, Mapping[str, WorkflowStatus], Bundle] | None = None  # applied, switched, both
         self._versions: dict[int, Workflow] = {}
         self._hashes: dict[int, str] = {}  # by version

@@ -8,15 +8,16 @@ due, and a way out takes every letter and sends none. What came of it is read fr
 import hashlib
 import heapq
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import Engine
 
 from followup.clock import VirtualClock
 from followup.core.message import Accepted, Answer
-from followup.core.order import Purchase
+from followup.core.order import VOID, OrderStatus, Purchase
 from followup.errors import FollowupError
 from followup.mail.message import MailIdentity, OutgoingMail
 from followup.mail.transport import Answered
@@ -27,8 +28,8 @@ from followup.services.intake import take_in
 from followup.services.library import Library
 from followup.services.moves import Move, moves
 from followup.services.receive import store_raw
-from followup.services.sweep import drain, next_moment
-from followup.store import conversations, customers, scratch
+from followup.services.sweep import drain, next_moment, sweep
+from followup.store import conversations, customers, messages, scratch
 from followup.store.engine import reading, writing
 from followup.store.excerpt import copy_customer
 
@@ -60,7 +61,8 @@ class Rehearsal:
     """
     One customer, and a future of theirs that can be forked.
 
-    ``moves`` has what happened to them so far, and what lasted for a while, oldest first.
+    ``moves`` has what happened to them so far, and what lasted for a while, oldest first; ``news`` is what the last
+    step has added. ``purchase`` is what the shop reports of their order, where it is to change.
     """
 
     def __init__(
@@ -84,9 +86,12 @@ class Rehearsal:
         self.engine, self.address = engine, address
         self.library, self.post, self.clock = library, post, VirtualClock(at)
         self.close_after, self.began_at = close_after, at
+        self.moments, self.most = 0, MOST_MOMENTS
+        self.purchase: Purchase | None = None
         self.moves: list[Move] = []
+        self.news: list[Move] = []
         self._known: set[Move] = set()
-        self._agenda: list[tuple[datetime, int, Act]] = []
+        self._agenda: list[_Planned] = []
         self._planned = 0
         self._closes_at: datetime | None = None
 
@@ -108,7 +113,9 @@ class Rehearsal:
             copy_customer(
                 source, target, customer_id, suppression_key=post.suppression_key, transport=post.transport.name
             )
-        return cls(copy, address, library=library, post=post, at=at, close_after=close_after)
+        rehearsal = cls(copy, address, library=library, post=post, at=at, close_after=close_after)
+        rehearsal._look()
+        return rehearsal
 
     def fork(self) -> "Rehearsal":
         """Return another future that has begun like this one."""
@@ -120,7 +127,8 @@ class Rehearsal:
             at=self.clock.now(),
             close_after=self.close_after,
         )
-        other.began_at, other.moves, other._known = self.began_at, [*self.moves], {*self._known}
+        other.began_at, other.moments, other.purchase = self.began_at, self.moments, self.purchase
+        other.moves, other._known = [*self.moves], {*self._known}
         other._agenda, other._planned, other._closes_at = [*self._agenda], self._planned, self._closes_at
         return other
 
@@ -130,10 +138,15 @@ class Rehearsal:
 
     # time
 
-    def plan(self, at: datetime, act: "Act") -> None:
-        """Have *act* happen at *at*, before the engine looks at that moment."""
+    def plan(self, at: datetime, act: "Act", *, kind: str = "") -> None:
+        """Have *act* happen at *at*, before the engine looks at that moment; *kind* names the event, if it is one."""
         self._planned += 1
-        heapq.heappush(self._agenda, (at, self._planned, act))
+        heapq.heappush(self._agenda, _Planned(at, self._planned, kind, act))
+
+    def unplan(self, kind: str) -> None:
+        """Have no event of that *kind* happen."""
+        self._agenda = [one for one in self._agenda if one.kind != kind]
+        heapq.heapify(self._agenda)
 
     def begin(self) -> None:
         """Do what is due where the clock stands."""
@@ -150,21 +163,22 @@ class Rehearsal:
             False when there is no such moment; the clock then stays.
 
         Raises:
-            FollowupError: the engine could not do what has fallen due.
+            FollowupError: the engine could not do what has fallen due, or it finds no end.
         """
         moment = self._next()
         if moment is None or (until is not None and moment > until):
             return False
+        if self.moments >= self.most:
+            raise FollowupError(f"it has not come to an end after {self.most:,} moments")
+        self.moments += 1
         self.clock.move_to(moment)
         self._work(moment)
         return True
 
     def go_on(self, until: datetime | None = None) -> None:
         """Go from moment to moment until nothing more happens by itself, or until *until* (inclusive)."""
-        for _ in range(MOST_MOMENTS):
-            if not self.step(until):
-                return
-        raise FollowupError(f"it has not come to an end after {MOST_MOMENTS:,} moments")
+        while self.step(until):
+            pass
 
     def _next(self) -> datetime | None:
         with reading(self.engine) as conn:
@@ -173,17 +187,25 @@ class Rehearsal:
             raise FollowupError(
                 f"what fell due at {due.isoformat()} could not be done", hint="The log above says what went wrong"
             )
-        moments = (due, self._agenda[0][0] if self._agenda else None, self._closes_at)
+        moments = (due, self._agenda[0].at if self._agenda else None, self._closes_at)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _work(self, moment: datetime) -> None:
         if self._closes_at is not None and self._closes_at <= moment:
             converse.close_if_open(self.engine, self.address, library=self.library, clock=self.clock)
-        while self._agenda and self._agenda[0][0] <= moment:
-            _, _, act = heapq.heappop(self._agenda)
-            act(self)
-        drain(self.engine, library=self.library, post=self.post, clock=self.clock)
+        while self._agenda and self._agenda[0].at <= moment:
+            heapq.heappop(self._agenda).act(self)
+        self._drain()
         self._look()
+
+    def _drain(self) -> None:
+        """Do all that is due; whatever a worker left behind was taken up at the beginning, and no worker dies here."""
+        with reading(self.engine) as conn:
+            gives_up = messages.next_expiry(conn)
+        if gives_up is not None or self.clock.now() == self.began_at:
+            drain(self.engine, library=self.library, post=self.post, clock=self.clock)
+        while sweep(self.engine, library=self.library, post=self.post, clock=self.clock):
+            pass
 
     def _look(self) -> None:
         """Note what is new on the record; a wait, and a letter that stands still, can be seen only while they last."""
@@ -193,19 +215,31 @@ class Rehearsal:
                 return
             found = moves(conn, customer_id, library=self.library)
             waits_since = conversations.waiting_since(conn, [customer_id]).get(customer_id)
-        new = [move for move in found if move not in self._known]
-        self._known.update(new)
-        self.moves = sorted([*self.moves, *new], key=lambda move: move.at)  # stable: of one moment, as they were found
+        self.news = [move for move in found if move not in self._known]
+        self._known.update(self.news)
+        self.moves = sorted(
+            [*self.moves, *self.news], key=lambda move: move.at
+        )  # stable: of one moment, as they were found
         self._closes_at = None
         if waits_since is not None and self.close_after is not None:
             self._closes_at = max(waits_since, self.began_at) + self.close_after
 
     # what can happen
 
-    def report(self, purchase: Purchase) -> None:
-        """Let the shop report an order."""
+    def report(self) -> None:
+        """Let the shop report the order as it is by now."""
+        assert self.purchase is not None, "there is nothing to report"
         with writing(self.engine) as conn:
-            take_in(conn, [purchase], now=self.clock.now(), library=self.library)
+            take_in(conn, [self.purchase], now=self.clock.now(), library=self.library)
+
+    def reach(self, status: OrderStatus) -> None:
+        """Let the order be paid, fulfilled, delivered, cancelled or refunded now."""
+        assert self.purchase is not None, "there is nothing to report"
+        order, column = self.purchase.order, "cancelled" if status in VOID else status.value
+        further = max(order.status, status, key=list(OrderStatus).index)
+        moment: dict[str, Any] = {f"{column}_at": self.clock.now()}
+        self.purchase = replace(self.purchase, order=replace(order, status=further, **moment))
+        self.report()
 
     def happen(self, kind: str, *, order_number: str | None) -> None:
         """Let an event of the shop's own happen."""
@@ -239,3 +273,15 @@ class Rehearsal:
 
 
 Act: TypeAlias = Callable[[Rehearsal], object]
+
+
+def _moment(move: Move) -> datetime:
+    return move.at
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Planned:
+    at: datetime
+    number: int
+    kind: str = field(compare=False)
+    act: Act = field(compare=False)

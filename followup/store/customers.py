@@ -107,6 +107,21 @@ def _row(report: CustomerReport, as_of: datetime) -> dict[str, Any]:
     }
 
 
+def put(
+    conn: Connection,
+    customer_id: int,
+    address: str,
+    *,
+    tags: Sequence[str],
+    remembered: Mapping[str, Any],
+    at: datetime,
+) -> None:
+    """Write a customer of whom no shop has said anything yet, under an id that is free."""
+    unknown = {"consent_basis": ConsentBasis.UNKNOWN.value, "as_of": at, "created_at": at}
+    given = {"id": customer_id, "address": address, "tags": list(tags), "remembered": dict(remembered)}
+    conn.execute(customers.insert().values(**unknown, **given))
+
+
 def lock(conn: Connection, ids: Collection[int]) -> None:
     """Wait for, and hold, the rows of *ids* until the transaction ends (SQLite holds the whole database)."""
     conn.execute(

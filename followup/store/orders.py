@@ -66,6 +66,14 @@ def load(conn: Connection, ids: Collection[int]) -> dict[int, Order]:
     return {row.id: _order(row) for row in conn.execute(select(orders).where(orders.c.id.in_(list(ids))))}
 
 
+def report_of(conn: Connection, order_id: int) -> OrderReport:
+    """Return an order as its shop would report it now, were nothing new."""
+    row = conn.execute(select(orders).where(orders.c.id == order_id)).one()
+    known = {name: getattr(row, name) for name in REPORTED}
+    known |= {"status": OrderStatus(row.status), "items": tuple(Item(**item) for item in row.items)}
+    return OrderReport(source=row.source, external_id=row.external_id, **known)
+
+
 def _order(row: Row[Any]) -> Order:
     return Order(
         id=row.id,

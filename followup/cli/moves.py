@@ -1,0 +1,83 @@
+"""Moves in words, and as JSON: what happened, or would."""
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from followup.cli import output
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from followup.services.moves import Move
+
+LONGEST_WORDS = 200  # signs of a reply
+
+
+class CloseAfter(click.ParamType["timedelta | None"]):
+    """How long our person takes to answer a customer; ``never`` is None."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "timedelta | None":
+        from datetime import timedelta
+
+        from followup.authoring.durations import Unclear, read_timedelta
+
+        if isinstance(value, timedelta) or value == "never":
+            return None if value == "never" else value
+        try:
+            return read_timedelta(value)
+        except Unclear as error:
+            self.fail(f"{error}; {error.help}, or never", param, ctx)
+
+
+def tell(moves: "Sequence[Move]", zone: tzinfo, *, indent: str = "", one_workflow: bool = True) -> None:
+    """Print moves, a line each, in the customer's local time; their workflow only where it is not always the same."""
+    kinds = max((len(move.kind) for move in moves), default=0)
+    names = 0 if one_workflow else max((len(move.workflow or "") for move in moves), default=0) + 2
+    for move in moves:
+        workflow = f"{move.workflow or '':<{names}}" if names else ""
+        lead = f"{indent}{output.local(move.at, zone)}  {workflow}{move.kind:<{kinds}}  "
+        output.entry(lead, about(move, zone))
+
+
+def about(move: "Move", zone: tzinfo) -> str:
+    """Return what there is to say about a move besides its kind."""
+    subject = move.step or ""
+    if move.letter and move.letter != move.step:
+        subject = f"{subject} ({move.letter})"
+    if move.reminder and move.kind != "remind":
+        subject = f"reminder of {subject}"
+    until = f"until {output.local(move.until, zone)}" if move.until else ""
+    reason = output.quoted(move.reason, most=LONGEST_WORDS) if move.kind == "reply" else _flat(move.reason)
+    if move.kind == "not_entered" and move.values:
+        reason += f" ({', '.join(f'{name}: {_value(value)}' for name, value in move.values.items())})"
+    return ": ".join(part for part in (", ".join(part for part in (subject, until) if part), reason) if part)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def document(move: "Move") -> dict[str, object]:
+    """Return a move as JSON has it; times UTC."""
+    values: Mapping[str, object] = move.values if move.kind == "not_entered" else {}
+    return {
+        "at": move.at,
+        "kind": move.kind,
+        "step": move.step,
+        "letter": move.letter,
+        "reason": move.reason or None,
+        "until": move.until,
+        "workflow": move.workflow,
+        "order": move.order,
+        "reminder": move.reminder,
+        **({"values": dict(values)} if values else {}),
+    }

@@ -1,0 +1,147 @@
+"""What a future depends on: the questions that are with a customer, and the events that a run waits for."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from followup.core.events import EventKind, is_custom
+from followup.core.order import OrderStatus
+from followup.core.workflow import Ask, Step, WaitFor, Workflow
+from followup.services.facts import calendar_for
+from followup.services.moves import Move
+from followup.services.rehearsal import A_DAY, Act, Rehearsal
+from followup.store import customers, enrollments, messages
+from followup.store.engine import reading
+from followup.store.enrollments import StoredEnrollment
+
+REACHED = {  # events that a shop can be made to report of an order that is there
+    EventKind.ORDER_PAID.value: OrderStatus.PAID,
+    EventKind.ORDER_FULFILLED.value: OrderStatus.FULFILLED,
+    EventKind.ORDER_DELIVERED.value: OrderStatus.DELIVERED,
+    EventKind.ORDER_CANCELLED.value: OrderStatus.CANCELLED,
+    EventKind.ORDER_REFUNDED.value: OrderStatus.REFUNDED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A question that has just reached the customer; ``answered_at`` is when they would answer it, if they do."""
+
+    workflow: str
+    step: str
+    letter: str
+    token: str
+    offered: tuple[str, ...]
+    answered_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaiting:
+    """An event that a run has just begun to wait for; ``at`` is when it would happen, if it does."""
+
+    workflow: str
+    step: str
+    event: str
+    order: str | None
+    at: datetime
+
+    @property
+    def can_be_made(self) -> bool:
+        """Tell whether a rehearsal can let it happen: others follow from what the customer, or we, do."""
+        return self.event in REACHED or is_custom(self.event)
+
+
+def asked(rehearsal: Rehearsal) -> list[Asking]:
+    """Return the questions that the last step brought to the customer."""
+    return list(_asked(rehearsal, [move for move in rehearsal.news if move.kind == "ask"]))
+
+
+def _asked(rehearsal: Rehearsal, news: list[Move]) -> Iterator[Asking]:
+    if not news:
+        return
+    with reading(rehearsal.engine) as conn:
+        runs = _runs(conn, rehearsal)
+        for letters in messages.of_enrollments(conn, runs).values():
+            for letter in letters:
+                told = (letter.accepted_at, letter.workflow, letter.step)
+                if letter.round or not any((move.at, move.workflow, move.step) == told for move in news):
+                    continue
+                step = _step(conn, rehearsal, runs[letter.enrollment_id], letter.step)
+                if isinstance(step, Ask) and letter.token is not None and letter.accepted_at is not None:
+                    gives_up = _end(conn, rehearsal, runs[letter.enrollment_id], step, letter.accepted_at)
+                    yield Asking(
+                        workflow=letter.workflow,
+                        step=letter.step,
+                        letter=letter.letter,
+                        token=letter.token,
+                        offered=tuple(choice.id for choice in letter.asked.choices),
+                        answered_at=soon(letter.accepted_at, gives_up),
+                    )
+
+
+def awaited(rehearsal: Rehearsal) -> list[Awaiting]:
+    """Return the events that the last step made a run wait for."""
+    waits = [move for move in rehearsal.news if move.kind == "wait" and move.reason]
+    return list(_awaited(rehearsal, waits)) if waits else []
+
+
+def _awaited(rehearsal: Rehearsal, waits: Iterable[Move]) -> Iterator[Awaiting]:
+    with reading(rehearsal.engine) as conn:
+        runs = list(_runs(conn, rehearsal).values())
+        for move in waits:
+            for run in runs:
+                if run.enrollment.workflow != move.workflow or run.enrollment.position.step != move.step:
+                    continue
+                step = _step(conn, rehearsal, run, move.step)
+                if isinstance(step, WaitFor) and move.until is not None:
+                    now = rehearsal.clock.now()
+                    yield Awaiting(
+                        workflow=run.enrollment.workflow,
+                        step=step.id,
+                        event=step.event,
+                        order=move.order,
+                        at=soon(now, move.until),
+                    )
+                    break
+
+
+def soon(since: datetime, until: datetime) -> datetime:
+    """Return a day after *since*, or half-way to *until* if that is sooner."""
+    return min(since + A_DAY, since + (until - since) / 2)
+
+
+def happening(awaiting: Awaiting) -> Act:
+    """Return the act that lets an awaited event happen."""
+    status = REACHED.get(awaiting.event)
+    if status is not None:
+        return lambda rehearsal: rehearsal.reach(status)
+    return lambda rehearsal: rehearsal.happen(awaiting.event, order_number=awaiting.order)
+
+
+def zone_of(rehearsal: Rehearsal, workflow: Workflow | None) -> ZoneInfo:
+    """Return the time zone in which the customer lives, or is taken to."""
+    with reading(rehearsal.engine) as conn:
+        bundle = rehearsal.library.newest(conn)
+        customer_id = customers.id_of_address(conn, rehearsal.address)
+        assert customer_id is not None
+        customer = customers.load(conn, [customer_id], now=rehearsal.clock.now())[customer_id]
+    return calendar_for(customer, workflow, bundle).zone
+
+
+def _runs(conn: Connection, rehearsal: Rehearsal) -> dict[int, StoredEnrollment]:
+    customer_id = customers.id_of_address(conn, rehearsal.address)
+    return {run.id: run for run in enrollments.of_customer(conn, customer_id)} if customer_id else {}
+
+
+def _step(conn: Connection, rehearsal: Rehearsal, run: StoredEnrollment, step: str | None) -> Step | None:
+    return rehearsal.library.workflow(conn, run.version_id).step(step) if step else None
+
+
+def _end(conn: Connection, rehearsal: Rehearsal, run: StoredEnrollment, step: Ask, since: datetime) -> datetime:
+    customer = customers.load(conn, [run.customer_id], now=since)[run.customer_id]
+    workflow = rehearsal.library.workflow(conn, run.version_id)
+    calendar = calendar_for(customer, workflow, rehearsal.library.newest(conn))
+    return step.timeout.after(since, calendar)

@@ -1,0 +1,144 @@
+"""``simulate``: what a workflow of the folder would do."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.cli.shop import WORKFLOW
+
+SAMPLE = """\
+about: Somebody in Lisbon
+customer: {first_name: Ana, country: PT, timezone: Europe/Lisbon}
+order:
+  number: S-1
+  items: [{name: Cup, price: 20}]
+"""
+MONDAY = ("--from", "2026-03-02T10:00")
+
+
+@pytest.fixture
+def tried(project: Path) -> Path:
+    """Return the project with samples; there is no database."""
+    folder = project / "templates" / "_samples"
+    folder.mkdir()
+    (folder / "typical.yaml").write_text(SAMPLE)
+    (folder / "gift.yaml").write_text(SAMPLE.replace("  number: S-1\n", "  number: S-2\n  is_gift: true\n"))
+    return project
+
+
+def test_moves_stand_in_columns_in_the_customers_time(tried: Path, cli: Cli) -> None:
+    ran = cli("simulate", "after-arrival", "--answer", "good", "--from", "2026-03-28T12:00")
+    assert ran.out.splitlines() == [
+        "Sat 28 Mar 2026 12:00 +00:00  entered  order.delivered",
+        "Sat 28 Mar 2026 12:00 +00:00  wait     wait-1, until Sun 29 Mar 2026 13:00 +01:00",
+        "Sun 29 Mar 2026 13:00 +01:00  ask      arrived",
+        "Mon 30 Mar 2026 13:00 +01:00  answer   arrived: good",
+        "Mon 30 Mar 2026 13:00 +01:00  branch   branch-1: case 1: when replied",
+        "Mon 30 Mar 2026 13:00 +01:00  wait     wait-2, until Tue 31 Mar 2026 13:00 +01:00",
+        "Tue 31 Mar 2026 13:00 +01:00  send     thanks",
+        "Tue 31 Mar 2026 13:00 +01:00  ended    finished",
+    ]
+    assert not list(tried.glob("*.db"))
+    assert not (tried / "outbox").exists()
+
+
+def test_moves_as_a_document(tried: Path, cli: Cli) -> None:
+    told = cli("simulate", "after-arrival", *MONDAY, "--json").document
+    assert [one["kind"] for one in told] == ["entered", "wait", "ask", "remind", "timeout", "branch", "ended"]
+    assert told[1] == {
+        "at": "2026-03-02T10:00:00Z",
+        "kind": "wait",
+        "step": "wait-1",
+        "letter": None,
+        "reason": None,
+        "until": "2026-03-03T10:00:00Z",
+        "workflow": "after-arrival",
+        "order": "S-1",
+        "reminder": False,
+    }
+    assert told[3] | {"letter": "arrived", "reminder": True} == told[3]
+
+
+def test_who_may_not_come_in_is_told_why(tried: Path, cli: Cli) -> None:
+    ran = cli("simulate", "after-arrival", "--sample", "gift", *MONDAY)
+    assert ran.out.split("  ", 1)[1] == "not_entered  entry: not order.is_gift is false (order.is_gift: true)\n"
+    (move,) = cli("simulate", "after-arrival", "--sample", "gift", *MONDAY, "--json").document
+    assert move["values"] == {"order.is_gift": True}
+
+
+def test_responses_count_in_the_order_of_the_command_line(tried: Path, cli: Cli) -> None:
+    twice = WORKFLOW + "  - wait: 2 days\n  - ask: arrived\n    id: again\n    timeout: 5 days\n"
+    (tried / "workflows" / "after-arrival.yaml").write_text(twice)
+
+    def said(*given: str) -> list[str]:
+        told = cli("simulate", "after-arrival", *given, "--json", *MONDAY).document
+        return [f"{one['kind']} {one['step']}" for one in told if one["kind"] in {"answer", "reply", "timeout"}]
+
+    assert said("--reply", "Lovely", "--answer", "good") == ["reply arrived", "answer again"]
+    assert said("--answer", "good", "--reply", "Lovely") == ["answer arrived", "reply again"]
+    assert said("--no-reply", "--answer", "good") == ["timeout arrived", "answer again"]
+    assert said("--answer", "good", "--no-reply") == ["answer arrived", "timeout again"]
+
+
+def test_what_was_given_and_not_needed_is_said(tried: Path, cli: Cli) -> None:
+    ran = cli("simulate", "after-arrival", "--no-reply", "--reply", "Hello", "--happens", "support.solved")
+    assert ran.err == (
+        "not used: --reply Hello; no question was left to answer\n"
+        "not used: --happens support.solved; nothing waited for it\n"
+    )
+
+
+def test_slips_are_explained(tried: Path, cli: Cli) -> None:
+    assert "Did you mean 'after-arrival'?" in cli("simulate", "after-arival", code=1).err
+    assert "Did you mean 'typical'?" in cli("simulate", "after-arrival", "--sample", "tipical", code=1).err
+    ran = cli("simulate", "after-arrival", "--answer", "god", code=2)
+    assert ran.err == ("error: 'god' is no answer to arrived\nhint: It offers good, broken. Did you mean 'good'?\n")
+    assert "Give one of" in cli("simulate", "after-arrival", "--sample", "gift", "--order", "A-1", code=2).err
+    assert "leave --answer" in cli("simulate", "after-arrival", "--paths", "--answer", "good", code=2).err
+    assert "needs a unit" in cli("simulate", "after-arrival", "--close-after", "3", code=2).err
+    assert "there is no database" in cli("simulate", "after-arrival", "--order", "A-1", code=1).err
+
+
+def test_a_folder_with_mistakes_is_not_simulated(tried: Path, cli: Cli) -> None:
+    (tried / "workflows" / "after-arrival.yaml").write_text(WORKFLOW.replace("timeout", "timout"))
+    assert 'Did you mean "timeout"?' in cli("simulate", "after-arrival", code=1).err
+
+
+def test_drafts_and_holdouts_are_spoken_of(tried: Path, cli: Cli) -> None:
+    held = WORKFLOW.replace("status: live", "status: draft").replace(
+        "steps:", "holdout: 10%\ngoal: {event: order.placed, within: 60 days}\nsteps:"
+    )
+    (tried / "workflows" / "after-arrival.yaml").write_text(held)
+    assert cli("simulate", "after-arrival").err.splitlines() == [
+        "after-arrival is draft; this is what it would do if it were live",
+        "after-arrival holds 10% out; here nobody is",
+    ]
+
+
+def test_a_project_without_samples_gets_the_one_that_comes_along(project: Path, cli: Cli) -> None:
+    ran = cli("simulate", "after-arrival", *MONDAY)
+    assert ran.out.splitlines()[0].endswith("entered  order.delivered")
+    assert ran.err == "there are no templates/_samples/*.yaml here: this is the sample that comes with followup\n"
+
+
+def test_paths_tell_every_ending(tried: Path, cli: Cli) -> None:
+    ran = cli("simulate", "after-arrival", "--paths", *MONDAY)
+    assert ran.out.splitlines() == [
+        "ends      letters  days  ways  for example",
+        "finished  2        3-6   4     good",
+    ]
+    told = cli("simulate", "after-arrival", "--paths", *MONDAY, "--json").document
+    assert told["left_out"] == 0
+    assert told["endings"][0]["letters"] == [2, 2]
+
+
+def test_a_real_customer_is_copied_and_nothing_is_written(played: Path, cli: Cli) -> None:
+    before = (played / "followup.db").read_bytes()
+    ran = cli("simulate", "after-arrival", "--order", "A-1", "--answer", "good", "--json")
+    kinds = [one["kind"] for one in ran.document]
+    assert kinds[:2] == ["entered", "wait"]
+    assert {"ask", "answer", "send"} <= set(kinds)
+    assert {one["order"] for one in ran.document} == {"A-1"}
+    assert (played / "followup.db").read_bytes() == before
+    assert "there is no order 'A-9'" in cli("simulate", "after-arrival", "--order", "A-9", code=1).err

@@ -1,0 +1,391 @@
+"""A workflow of the folder, tried on a made-up customer or on a copy of a real one."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from followup.authoring.bundle import load
+from followup.authoring.diagnostics import Report
+from followup.authoring.samples import Sample, read_sample
+from followup.errors import FollowupError, NotFound, UsageError
+from followup.mail.message import MailIdentity
+from followup.services import converse, simulate
+from followup.services.endings import Endings, endings
+from followup.services.moves import Move
+from followup.services.rehearsal import A_DAY, rehearsing
+from followup.services.simulate import Kind, Response, Setting, Simulated
+from followup.store.engine import writing
+from followup.store.schema import enrollments
+from tests.services.rehearsed import dump
+from tests.services.test_a_run import click
+from tests.services.world import ASK, CHECK_IN, MONDAY, OPEN, PEOPLE, SEND, SHOP, World, a_purchase
+from tests.services.world import KEYS as KEYS_OF_THE_WORLD
+
+SAMPLE = """\
+about: A customer as most are
+customer: {first_name: Alex, country: GB, timezone: Europe/London, consent: opt_in, remembered: {taste: mild}}
+order:
+  number: H-1
+  currency: GBP
+  items: [{name: Pan, category: pans, price: 129}]
+  paid: 10 minutes
+  fulfilled: 2 days
+  promised: 6 days
+  delivered: 5 days
+"""
+HEAD = "workflow: {name}\ntitle: T\nstatus: {status}\nowner: nell\nsender: nell\n"
+HELLO = "trigger: {{event: {event}{more}}}\nsteps:\n  - send: advice\n"
+IDENTITY = MailIdentity(reply_domain="reply.forge.example", public_url="https://forge.example", keys=KEYS_OF_THE_WORLD)
+FINE, BROKEN = Response(Kind.ANSWER, "fine"), Response(Kind.ANSWER, "broken")
+WORDS, SILENCE = Response(Kind.REPLY, "Who made it?"), Response(Kind.SILENCE)
+
+
+def a_sample(text: str = SAMPLE) -> Sample:
+    report = Report("templates/_samples/tried.yaml", "T")
+    sample = read_sample("tried", text, report)
+    assert sample is not None, report.diagnostics
+    return sample
+
+
+def a_setting(name: str, close_after: timedelta | None = A_DAY, **workflows: str) -> Setting:
+    files = {
+        "workflows/people.yaml": PEOPLE,
+        "workflows/shop.yaml": SHOP,
+        "templates/arrived.md": ASK,
+        "templates/cooking.md": OPEN,
+        "templates/advice.md": SEND,
+        **{f"workflows/{key.replace('_', '-')}.yaml": text for key, text in workflows.items()},
+    }
+    post = rehearsing(IDENTITY, suppression_key="never-changes")
+    return simulate.setting(load(files), name, at=MONDAY, post=post, close_after=close_after)
+
+
+def tried(
+    chosen: Setting,
+    responses: Sequence[Response] = (),
+    happens: Sequence[str] = (),
+    *,
+    sample: str = SAMPLE,
+    who: int = 1,
+) -> Simulated:
+    rehearsal = simulate.on_sample(chosen, a_sample(sample), customer_id=who)
+    try:
+        return simulate.simulate(rehearsal, chosen, responses, happens)
+    finally:
+        rehearsal.close()
+
+
+def steps(found: Simulated) -> list[tuple[str, str]]:
+    """Return each kind of move, and at which step or why."""
+    return [(move.kind, move.step or move.reason) for move in found.moves]
+
+
+def checked_in(*responses: Response, close_after: timedelta | None = A_DAY) -> Simulated:
+    return tried(a_setting("check-in", close_after, check_in=CHECK_IN), responses)
+
+
+# -- the trigger happens when it is said to --
+
+
+@pytest.mark.parametrize(
+    ("event", "more"),
+    [
+        ("order.placed", ""),
+        ("order.paid", ""),
+        ("order.fulfilled", ""),
+        ("order.delivered", ""),
+        ("order.promise_missed", ""),
+        ("order.cancelled", ""),
+        ("order.refunded", ""),
+        ("customer.quiet", ", after: 40 days, per: customer"),
+        ("support.solved", ""),
+        ("manual", ""),
+    ],
+)
+@pytest.mark.parametrize("sample", [SAMPLE, SAMPLE[: SAMPLE.index("  paid:")]], ids=["typical", "only placed"])
+def test_every_trigger_happens_at_the_moment_that_is_asked_for(event: str, more: str, sample: str) -> None:
+    text = HEAD.format(name="hello", status="live") + HELLO.format(event=event, more=more)
+    found = tried(a_setting("hello", hello=text), sample=sample)
+    assert [(move.kind, move.at) for move in found.moves] == [(kind, MONDAY) for kind in ("entered", "send", "ended")]
+    assert found.moves[0].reason == ("order.placed" if event == "manual" else event)
+
+
+def test_what_the_sample_goes_through_later_happens_in_its_time() -> None:
+    text = CHECK_IN.replace("order.delivered", "order.placed").replace(
+        "  - wait: 2 days\n", "  - wait_for: order.delivered\n    timeout: 20 days\n"
+    )
+    found = tried(a_setting("check-in", check_in=text))
+    assert [(move.kind, move.at - MONDAY) for move in found.moves[1:4]] == [
+        ("wait", timedelta()),
+        ("happened", 5 * A_DAY),
+        ("ask", 5 * A_DAY),
+    ]
+
+
+def test_who_may_not_come_in_is_told_why_with_the_values() -> None:
+    text = CHECK_IN.replace("steps:", "entry: {only_if: [order.total > 200, not order.is_gift]}\nsteps:")
+    (move,) = tried(a_setting("check-in", check_in=text)).moves
+    assert (move.kind, move.reason) == ("not_entered", "entry: order.total > 200 is false")
+    assert [str(value) for value in move.values.values()] == ["129"]
+
+
+def test_what_a_sample_is_remembered_by_is_known() -> None:
+    text = CHECK_IN.replace("steps:", 'entry: {only_if: [customer.taste == "mild"]}\nsteps:')
+    memo = HEAD.format(name="memo", status="live") + "trigger: {event: manual}\nsteps: [{remember: {taste: hot}}]\n"
+    assert tried(a_setting("check-in", check_in=text, memo=memo)).moves[0].kind == "entered"
+
+
+# -- the folder as it is: this workflow, and no other --
+
+
+@pytest.mark.parametrize("status", ["draft", "paused", "live"])
+def test_drafts_and_paused_workflows_are_tried_as_if_they_were_live(status: str) -> None:
+    found = tried(a_setting("check-in", check_in=CHECK_IN.replace("status: live", f"status: {status}")), [FINE])
+    assert [kind for kind, _ in steps(found)] == [
+        "entered",
+        "wait",
+        "ask",
+        "answer",
+        "branch",
+        "wait",
+        "ask",
+        "timeout",
+        "ended",
+    ]
+
+
+def test_nobody_is_held_out_and_no_first_letter_waits() -> None:
+    held = "holdout: 50%\ngoal: {event: order.placed, within: 90 days}\nfirst: 5\nsteps:"
+    chosen = a_setting("check-in", check_in=CHECK_IN.replace("steps:", held))
+    assert all(tried(chosen, who=who).moves[2].kind == "ask" for who in range(1, 6))
+
+
+def test_other_workflows_run_only_when_they_are_started() -> None:
+    start = CHECK_IN.replace("          - stop: silent\n", "          - start: tips\n          - stop: silent\n")
+    tips = HEAD.format(name="tips", status="draft") + HELLO.format(event="order.delivered", more="")
+    other = HEAD.format(name="other", status="live") + HELLO.format(event="order.delivered", more="")
+    found = tried(a_setting("check-in", check_in=start, tips=tips, other=other))
+    assert [(move.kind, move.workflow) for move in found.moves if move.kind in {"entered", "send"}] == [
+        ("entered", "check-in"),
+        ("entered", "tips"),
+        ("send", "tips"),
+    ]
+    entered = [move.at - MONDAY for move in found.moves if move.kind == "entered"]
+    assert entered == [timedelta(), 7 * A_DAY]
+
+
+# -- what the customer does --
+
+
+def test_a_response_comes_a_day_after_the_question_or_half_way_to_its_timeout() -> None:
+    found = checked_in(FINE)
+    at = {move.kind: move.at for move in found.moves if move.step == "arrived"}
+    assert at["answer"] - at["ask"] == A_DAY
+    hasty = CHECK_IN.replace("    timeout: 5 days\n    remind_after: 3 days\n", "    timeout: 10 hours\n")
+    found = tried(a_setting("check-in", check_in=hasty), [FINE])
+    at = {move.kind: move.at for move in found.moves if move.step == "arrived"}
+    assert at["answer"] - at["ask"] == timedelta(hours=5)
+
+
+def test_responses_are_used_in_order_and_then_there_is_silence() -> None:
+    found = checked_in(FINE, WORDS)
+    assert ("answer", "arrived") in steps(found)
+    assert ("reply", "cooking") in steps(found)
+    assert ("timeout", "cooking") in steps(checked_in(FINE, SILENCE, WORDS))
+    assert ("timeout", "arrived") in steps(checked_in(SILENCE))
+
+
+def test_responses_that_no_question_was_left_for_are_told_of() -> None:
+    assert checked_in(BROKEN, FINE, SILENCE).unused == [FINE, SILENCE]
+    assert checked_in(FINE).unused == []
+
+
+def test_an_answer_that_is_not_offered_names_those_that_are() -> None:
+    with pytest.raises(UsageError, match="'brokn' is no answer to arrived") as refused:
+        checked_in(Response(Kind.ANSWER, "brokn"))
+    assert refused.value.hint == "It offers fine, broken. Did you mean 'broken'?"
+    with pytest.raises(UsageError, match="cooking offers no answers"):
+        checked_in(FINE, FINE)
+
+
+def test_who_writes_waits_until_we_have_answered_a_day_later() -> None:
+    text = CHECK_IN.replace("          - wait: 10 days\n", "")
+    text = text.replace("          - ask: cooking\n            timeout: 7 days\n", "          - send: advice\n")
+    chosen = a_setting("check-in", check_in=text)
+    found = tried(chosen, [WORDS])
+    kinds = [kind for kind, _ in steps(found)]
+    assert kinds[3:] == ["reply", "opened", "branch", "held", "closed", "released", "send", "ended"]
+    closed, wrote = (next(move.at for move in found.moves if move.kind == kind) for kind in ("closed", "reply"))
+    assert closed - wrote == A_DAY
+    never = tried(a_setting("check-in", None, check_in=text), [WORDS])
+    assert [kind for kind, _ in steps(never)][-2:] == ["branch", "held"]
+
+
+def test_an_event_happens_when_it_is_waited_for_and_asked_for() -> None:
+    text = HEAD.format(name="hello", status="live") + (
+        "trigger: {event: order.placed}\nsteps:\n  - wait_for: support.solved\n    timeout: 6 days\n  - send: advice\n"
+    )
+    chosen = a_setting("hello", hello=text)
+    assert ("timeout", "wait_for-1") in steps(tried(chosen))
+    found = tried(chosen, happens=["support.solved", "support.rated"])
+    assert [(kind, move.at - MONDAY) for move in found.moves if (kind := move.kind) == "happened"] == [
+        ("happened", A_DAY)
+    ]
+    assert found.not_happened == ["support.rated"]
+
+
+# -- ways through splits, and endings --
+
+SPLIT = (
+    HEAD.format(name="care", status="live")
+    + """\
+trigger: {event: order.delivered}
+steps:
+  - split: when
+    variants:
+      soon: {do: [{stop: at once}]}
+      later: {do: [{wait: 3 days}, {stop: later}]}
+"""
+)
+
+
+@pytest.mark.parametrize(("variant", "outcome"), [("soon", "at once"), ("later", "later")])
+def test_somebody_goes_the_way_that_is_asked_for(variant: str, outcome: str) -> None:
+    chosen = a_setting("care", care=SPLIT)
+    who = simulate.customers_who_take(chosen, [variant])
+    assert tried(chosen, who=who).moves[-1].reason == outcome
+    with pytest.raises(UsageError, match="has a variant 'sooon'"):
+        simulate.customers_who_take(chosen, ["sooon"])
+
+
+def found_endings(chosen: Setting) -> Endings:
+    return endings(chosen, lambda who: simulate.on_sample(chosen, a_sample(), customer_id=who), None)
+
+
+def test_every_way_through_a_split_is_an_ending() -> None:
+    found = found_endings(a_setting("care", care=SPLIT)).found
+    assert {(one.outcome, one.example, one.days) for one in found} == {
+        ("at once", ("when: soon",), (0.0, 0.0)),
+        ("later", ("when: later",), (3.0, 3.0)),
+    }
+
+
+def test_every_answer_a_free_reply_and_silence_lead_to_the_endings() -> None:
+    found = found_endings(a_setting("check-in", check_in=CHECK_IN))
+    assert [(one.kind, one.outcome, one.example, one.ways, one.letters) for one in found.found] == [
+        ("stop", "a person took over", ("broken",), 1, (1, 1)),
+        ("stop", "silent", ("silence",), 1, (2, 2)),
+        ("ended", "finished", ("fine", "reply"), 4, (2, 2)),
+    ]
+    assert (found.left, found.ways_left) == (0, 0)
+
+
+def test_an_awaited_event_happens_or_does_not() -> None:
+    text = HEAD.format(name="late", status="live") + (
+        "trigger: {event: order.fulfilled}\nsteps:\n  - wait_for: order.delivered\n    timeout: 8 days\n"
+        "  - branch:\n      - when: timed_out\n        do: [{stop: lost}]\n      - otherwise: [{stop: there}]\n"
+    )
+    found = found_endings(a_setting("late", late=text)).found
+    assert {(one.outcome, one.example) for one in found} == {
+        ("lost", ("no order.delivered",)),
+        ("there", ("order.delivered",)),
+    }
+
+
+def test_endings_are_those_of_single_simulations() -> None:
+    chosen = a_setting("check-in", check_in=CHECK_IN)
+    possible = {"fine": FINE, "broken": BROKEN, "silence": SILENCE}
+    for one in found_endings(chosen).found:
+        given = [possible.get(label, WORDS) for label in one.example]
+        last = [move for move in tried(chosen, given).moves if move.workflow][-1]
+        assert (last.kind, last.step, last.reason) == (one.kind, one.step, one.outcome)
+
+
+def test_the_search_ends_and_says_so() -> None:
+    chosen = a_setting("check-in", check_in=CHECK_IN)
+    found = endings(chosen, lambda who: simulate.on_sample(chosen, a_sample(), customer_id=who), None, most=3)
+    assert (found.nodes, found.left) == (3, 4)
+
+
+# -- a real customer --
+
+
+def on_order(world: World, name: str, number: str, responses: Sequence[Response] = (), **workflows: str) -> list[Move]:
+    chosen = a_setting(name, **workflows)
+    chosen = simulate.setting(chosen.bundle, name, at=world.clock.now(), post=chosen.post)
+    rehearsal = simulate.on_order(world.engine, chosen, number, now=world.clock.now())
+    try:
+        return simulate.simulate(rehearsal, chosen, responses).moves
+    finally:
+        rehearsal.close()
+
+
+def test_a_run_on_a_real_order_begins_anew_and_writes_nothing_down(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=2)
+    world.later(hours=1)
+    click(world, "broken")
+    world.drain()
+    before = dump(world.engine)
+    found = on_order(world, "check-in", "T-1", [SILENCE], check_in=CHECK_IN)
+    assert [move.kind for move in found][:2] == ["entered", "wait"]
+    assert (found[0].at, found[0].reason) == (world.clock.now(), "order.delivered")
+    assert dump(world.engine) == before
+
+
+def test_the_record_counts_a_customer_who_waits_for_us_gets_nothing_until_we_answered(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=2)
+    world.later(hours=1)
+    click(world, "broken")
+    world.drain()
+    text = HEAD.format(name="hello", status="draft") + HELLO.format(event="order.delivered", more="")
+    found = on_order(world, "hello", "T-1", hello=text)
+    assert [move.kind for move in found] == ["entered", "held", "closed", "released", "send", "ended"]
+    converse.close(world.engine, "ana@example.com", library=world.library, clock=world.clock)
+    assert [move.kind for move in on_order(world, "hello", "T-1", hello=text)] == ["entered", "send", "ended"]
+
+
+def test_other_runs_of_the_customer_are_left_out(world: World) -> None:
+    world.take_in(a_purchase())
+    world.drain()
+    text = HEAD.format(name="hello", status="live") + HELLO.format(event="order.delivered", more="")
+    found = on_order(world, "hello", "T-1", hello=text, check_in=CHECK_IN)
+    assert {move.workflow for move in found} == {"hello"}
+
+
+def test_an_order_that_is_not_there_and_a_moment_that_is_past_are_refused(world: World) -> None:
+    world.take_in(a_purchase())
+    with pytest.raises(NotFound, match="there is no order 'T-2'"):
+        on_order(world, "check-in", "T-2", check_in=CHECK_IN)
+    chosen = a_setting("check-in", check_in=CHECK_IN)
+    with pytest.raises(UsageError, match="is past"):
+        simulate.on_order(world.engine, chosen, "T-1", now=MONDAY + A_DAY)
+
+
+def test_an_unknown_workflow_is_named_with_the_nearest() -> None:
+    with pytest.raises(NotFound) as refused:
+        a_setting("chekc-in", check_in=CHECK_IN)
+    assert refused.value.hint == "Did you mean 'check-in'?"
+
+
+def test_a_rehearsal_that_finds_no_end_says_so() -> None:
+    rehearsal = simulate.on_sample(a_setting("check-in", check_in=CHECK_IN), a_sample())
+    rehearsal.most = 2
+    with pytest.raises(FollowupError, match="has not come to an end after 2 moments"):
+        rehearsal.go_on()
+    rehearsal.close()
+
+
+def test_what_the_engine_cannot_do_is_not_passed_over() -> None:
+    """A bug of ours: the pinned version has lost the step a run stands at."""
+    chosen = a_setting("check-in", check_in=CHECK_IN)
+    rehearsal = simulate.on_sample(chosen, a_sample())
+    while not any(move.kind == "ask" for move in rehearsal.moves):
+        rehearsal.step()
+    with writing(rehearsal.engine) as conn:
+        conn.execute(enrollments.update().values(step="gone"))
+    with pytest.raises(FollowupError, match="could not be done"):
+        rehearsal.go_on()
+    rehearsal.close()
