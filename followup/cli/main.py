@@ -33,6 +33,7 @@ COMMANDS = {
     "archive": ("switches", "End a workflow, and every run in it."),
     "send-test": ("brake", "Send a letter to yourself, as a customer would get it."),
     "simulate": ("simulate", "Show what a workflow would do, move by move; nothing is sent."),
+    "walk": ("walk", "Show what a customer has been through, and what is to come."),
     "replay": ("play", "Let an order file happen in virtual time."),
     "inbound": ("hear", "Bring mail in from a file; list what is on nobody's record."),
     "status": ("record", "Show how many of everything there are."),

@@ -34,14 +34,25 @@ class CloseAfter(click.ParamType["timedelta | None"]):
             self.fail(f"{error}; {error.help}, or never", param, ctx)
 
 
-def tell(moves: "Sequence[Move]", zone: tzinfo, *, indent: str = "", one_workflow: bool = True) -> None:
-    """Print moves, a line each, in the customer's local time; their workflow only where it is not always the same."""
+def widths(moves: "Sequence[Move]") -> tuple[int, int]:
+    """Return how wide the columns of kinds and workflows are."""
     kinds = max((len(move.kind) for move in moves), default=0)
-    names = 0 if one_workflow else max((len(move.workflow or "") for move in moves), default=0) + 2
+    return kinds, max((len(move.workflow or "") for move in moves), default=0)
+
+
+def tell(
+    moves: "Sequence[Move]", zone: tzinfo, *, one_workflow: bool = True, known: tuple[int, int] | None = None
+) -> None:
+    """
+    Print moves, a line each, in the customer's local time; their workflow only where it is not always the same.
+
+    Args:
+        known: the `widths` of the columns, where these are some moves of many.
+    """
+    kinds, names = known or widths(moves)
     for move in moves:
-        workflow = f"{move.workflow or '':<{names}}" if names else ""
-        lead = f"{indent}{output.local(move.at, zone)}  {workflow}{move.kind:<{kinds}}  "
-        output.entry(lead, about(move, zone))
+        workflow = "" if one_workflow else f"{move.workflow or '':<{names}}  "
+        output.entry(f"{output.local(move.at, zone)}  {workflow}{move.kind:<{kinds}}  ", about(move, zone))
 
 
 def about(move: "Move", zone: tzinfo) -> str:

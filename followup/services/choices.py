@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from followup.core.enrollment import Phase
 from followup.core.events import EventKind, is_custom
 from followup.core.order import OrderStatus
 from followup.core.workflow import Ask, Step, WaitFor, Workflow
@@ -28,14 +29,16 @@ REACHED = {  # events that a shop can be made to report of an order that is ther
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """A question that has just reached the customer; ``answered_at`` is when they would answer it, if they do."""
+    """A question that has reached the customer; ``answered_at`` is when they would answer it, if they do."""
 
     workflow: str
     step: str
     letter: str
     token: str
     offered: tuple[str, ...]
+    asked_at: datetime
     answered_at: datetime
+    is_awaited: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,30 +59,40 @@ class Awaiting:
 
 def asked(rehearsal: Rehearsal) -> list[Asking]:
     """Return the questions that the last step brought to the customer."""
-    return list(_asked(rehearsal, [move for move in rehearsal.news if move.kind == "ask"]))
-
-
-def _asked(rehearsal: Rehearsal, news: list[Move]) -> Iterator[Asking]:
+    news = {(move.at, move.workflow, move.step) for move in rehearsal.news if move.kind == "ask"}
     if not news:
-        return
+        return []
+    return [one for one in _questions(rehearsal) if (one.asked_at, one.workflow, one.step) in news]
+
+
+def open_questions(rehearsal: Rehearsal) -> list[Asking]:
+    """Return the questions whose answer is awaited."""
+    return [one for one in _questions(rehearsal) if one.is_awaited]
+
+
+def _questions(rehearsal: Rehearsal) -> Iterator[Asking]:
+    """Yield every question that has reached the customer; one that was asked before is answered from now on."""
+    now = rehearsal.clock.now()
     with reading(rehearsal.engine) as conn:
         runs = _runs(conn, rehearsal)
         for letters in messages.of_enrollments(conn, runs).values():
             for letter in letters:
-                told = (letter.accepted_at, letter.workflow, letter.step)
-                if letter.round or not any((move.at, move.workflow, move.step) == told for move in news):
+                run = runs[letter.enrollment_id]
+                step = _step(conn, rehearsal, run, letter.step)
+                if not isinstance(step, Ask) or letter.round or letter.token is None or letter.accepted_at is None:
                     continue
-                step = _step(conn, rehearsal, runs[letter.enrollment_id], letter.step)
-                if isinstance(step, Ask) and letter.token is not None and letter.accepted_at is not None:
-                    gives_up = _end(conn, rehearsal, runs[letter.enrollment_id], step, letter.accepted_at)
-                    yield Asking(
-                        workflow=letter.workflow,
-                        step=letter.step,
-                        letter=letter.letter,
-                        token=letter.token,
-                        offered=tuple(choice.id for choice in letter.asked.choices),
-                        answered_at=soon(letter.accepted_at, gives_up),
-                    )
+                gives_up = _end(conn, rehearsal, run, step, letter.accepted_at)
+                position = run.enrollment.position
+                yield Asking(
+                    workflow=letter.workflow,
+                    step=letter.step,
+                    letter=letter.letter,
+                    token=letter.token,
+                    offered=tuple(choice.id for choice in letter.asked.choices),
+                    asked_at=letter.accepted_at,
+                    answered_at=soon(now, max(gives_up, now)),
+                    is_awaited=position.phase is Phase.ASKED and position.step == letter.step,
+                )
 
 
 def awaited(rehearsal: Rehearsal) -> list[Awaiting]:

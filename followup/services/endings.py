@@ -12,7 +12,7 @@ from followup.core.chance import variant_of
 from followup.services.choices import Asking, Awaiting, asked, awaited, happening
 from followup.services.moves import Move
 from followup.services.rehearsal import Rehearsal
-from followup.services.simulate import Kind, Response, Setting, respond
+from followup.services.simulate import WORDS, Kind, Response, Setting, respond
 from followup.store import customers, enrollments, messages
 from followup.store.engine import reading
 from followup.store.enrollments import StoredEnrollment
@@ -20,7 +20,6 @@ from followup.store.enrollments import StoredEnrollment
 MOST_NODES = 400  # futures that are looked at
 MOST_WAYS = 24  # through the splits of a workflow
 MOST_TRIED = 20_000
-WORDS = "There is something I would like to tell you."  # a free reply that matches no answer
 NEVER = datetime.min.replace(tzinfo=UTC)
 ENDS = frozenset({"stop", "ended", "exited", "not_entered", "held_out"})
 

@@ -180,6 +180,11 @@ class Rehearsal:
         while self.step(until):
             pass
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing more happens by itself."""
+        return self._next() is None
+
     def _next(self) -> datetime | None:
         with reading(self.engine) as conn:
             due = next_moment(conn)

@@ -45,6 +45,7 @@ USUAL = {  # after an order was placed, where a sample does not say
 }
 LATER = timedelta(hours=1)  # after everything else, for a trigger that no order brings about
 MANUAL = "manual"
+WORDS = "There is something I would like to tell you."  # a free reply that matches no answer
 
 
 class Kind(StrEnum):

@@ -1,0 +1,202 @@
+"""``walk``: one customer across all workflows, from the past into the future."""
+
+from collections.abc import Sequence
+from datetime import timedelta, tzinfo
+from typing import TYPE_CHECKING
+
+import click
+
+from followup.cli import moves as told_moves
+from followup.cli import output
+from followup.cli.shared import json_option, make_app
+from followup.core.feel import Feeling, FeelKind
+
+if TYPE_CHECKING:
+    from followup.services.moves import Move
+    from followup.services.walk import Question, Walk, Way
+
+MOST_DAYS = 400
+REACHES = {  # moves worth a word when it is told in short what an answer leads to
+    "ask": "asked",
+    "send": "sent",
+    "remind": "reminded of",
+    "held": "held",
+    "released": "let go",
+    "skipped": "skipped",
+    "expired": "expired",
+    "cancelled": "withdrawn",
+    "handoff": "handed off",
+    "opened": "waits for us",
+    "closed": "answered by us",
+    "entered": "enters",
+    "not_entered": "does not enter",
+    "remember": "remembered",
+    "stop": "stops",
+    "ended": "ends",
+    "exited": "leaves",
+    "blocked": "blocked",
+}
+
+
+@click.command("walk")
+@click.argument("email")
+@click.option(
+    "--days",
+    type=click.IntRange(1, MOST_DAYS),
+    default=MOST_DAYS,
+    show_default=True,
+    metavar="N",
+    help="Look so many days ahead.",
+)
+@click.option(
+    "--close-after",
+    type=told_moves.CloseAfter(),
+    default="1 day",
+    show_default=True,
+    metavar="DURATION",
+    help="When we have answered a customer who waits for us, or never.",
+)
+@json_option
+def walk_command(email: str, days: int, close_after: timedelta | None, as_json: bool) -> None:
+    """
+    Show what EMAIL has been through and what is to come, in all workflows; nothing is sent or written.
+
+    The future is played by what was applied: it is what comes if they say nothing more and their orders stay as
+    they are. Below each question stands what every answer, and a reply in words, would lead to instead. Last comes
+    what they would feel of it.
+    """
+    from followup.services.rehearsal import rehearsing
+    from followup.services.walk import walk
+
+    app = make_app()
+    post = rehearsing(app.identity, suppression_key=app.settings.suppression_key.get_secret_value())
+    walked = walk(
+        app.engine,
+        email,
+        library=app.library,
+        post=post,
+        now=app.clock.now(),
+        days=days,
+        close_after=close_after,
+    )
+    if as_json:
+        output.document(_document(walked))
+    else:
+        _tell(walked)
+    if walked.halted is not None:
+        output.tell(f"HALTED, no letter leaves: {walked.halted} (followup unhalt)")
+    if walked.left:
+        output.tell(f"{output.plural(walked.left, 'later question')} are on the way; their answers were not followed")
+    if not walked.ended:
+        output.tell(f"There is more after {output.plural(days, 'day')}")
+
+
+def _tell(walked: "Walk") -> None:
+    zone = walked.calendar.zone
+    name = " ".join(part for part in (walked.customer.first_name, walked.customer.last_name) if part) or "(no name)"
+    output.say(f"{name} <{walked.customer.email}>  times in {zone.key}")
+    told_moves.tell(walked.past, zone, one_workflow=False)
+    output.heading(f"now, {output.local(walked.now, zone)}")
+    waiting = [one for one in walked.questions if one.asked.asked_at <= walked.now]
+    for question in waiting:
+        output.say(f"{question.asked.letter} waits for an answer since {output.local(question.asked.asked_at, zone)}")
+        _tell_ways(question, zone)
+    if not walked.future:
+        output.say("Nothing is to come.")
+    coming = {(one.asked.asked_at, one.asked.workflow, one.asked.step): one for one in walked.questions}
+    widths = told_moves.widths(walked.future)
+    for move in walked.future:
+        told_moves.tell([move], zone, one_workflow=False, known=widths)
+        question_at = coming.get((move.at, move.workflow or "", move.step or ""))
+        if move.kind == "ask" and question_at is not None:
+            _tell_ways(question_at, zone)
+    if walked.feelings:
+        output.heading("what they would feel")
+    for feeling in walked.feelings:
+        output.say(_felt(feeling, zone))
+
+
+def _tell_ways(question: "Question", zone: tzinfo) -> None:
+    names = [_response(way) for way in question.ways]
+    width = max(map(len, names), default=0)
+    for name, way in zip(names, question.ways, strict=True):
+        output.entry(f"    {name:<{width}}  ", _in_short(way.moves, zone))
+
+
+def _response(way: "Way") -> str:
+    from followup.services.simulate import Kind
+
+    return f"if {way.response.text}" if way.response.kind is Kind.ANSWER else "if a reply"
+
+
+def _in_short(found: "Sequence[Move]", zone: tzinfo) -> str:
+    told = [f"{_day(move, zone)} {_what(move)}" for move in found if move.kind in REACHES]
+    return "; ".join(told) or "nothing else"
+
+
+def _day(move: "Move", zone: tzinfo) -> str:
+    here = move.at.astimezone(zone)
+    return f"{here:%a} {here.day} {here:%b}"
+
+
+def _what(move: "Move") -> str:
+    word = REACHES[move.kind]
+    if move.kind in {"stop", "ended", "exited"}:
+        return f"{move.workflow} {word}: {move.reason}"
+    if move.kind in {"entered", "not_entered"}:
+        return f"{word} {move.workflow}"
+    if move.kind in {"handoff", "remember"}:
+        return f"{word} {move.reason}"
+    return f"{word} {move.letter or ''}".strip() if move.kind not in {"opened", "closed"} else word
+
+
+def _felt(feeling: Feeling, zone: tzinfo) -> str:
+    since, until = output.local(feeling.since, zone), output.local(feeling.until, zone)
+    days = round(feeling.days)
+    match feeling.kind:
+        case FeelKind.GAP:
+            return f"{output.plural(days, 'day')} without any contact, from {since} to {until}"
+        case FeelKind.UNANSWERED:
+            named = ", ".join(feeling.letters)
+            return f"{len(feeling.letters)} letters in {output.plural(days, 'day')} without a word from them: {named}"
+        case FeelKind.ASKED_AGAIN:
+            times = f"{len(feeling.letters)} times" if len(feeling.letters) > 2 else "twice"
+            return f"asked {times} by {feeling.letters[0]}, on {since} and last on {until}"
+        case FeelKind.ODD_HOUR:
+            come = "comes" if len(feeling.letters) == 1 else "come"
+            return f"{', '.join(feeling.letters)} {come} at an odd hour, on {since}"
+        case FeelKind.SAME_DAY:
+            return f"{len(feeling.letters)} letters on one day, {since[:15]}: {', '.join(feeling.letters)}"
+
+
+def _document(walked: "Walk") -> dict[str, object]:
+    return {
+        "customer": walked.customer.email,
+        "timezone": walked.calendar.zone.key,
+        "now": walked.now,
+        "past": [told_moves.document(move) for move in walked.past],
+        "future": [told_moves.document(move) for move in walked.future],
+        "answers": [
+            {
+                "workflow": question.asked.workflow,
+                "step": question.asked.step,
+                "letter": question.asked.letter,
+                "asked_at": question.asked.asked_at,
+                "answered_at": question.asked.answered_at,
+                "response": str(way.response),
+                "leads_to": [told_moves.document(move) for move in way.moves],
+            }
+            for question in walked.questions
+            for way in question.ways
+        ],
+        "feel": [
+            {
+                "kind": one.kind.value,
+                "since": one.since,
+                "until": one.until,
+                "letters": list(one.letters),
+            }
+            for one in walked.feelings
+        ],
+        "ended": walked.ended,
+    }

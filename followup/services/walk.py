@@ -1,0 +1,171 @@
+"""One customer across all workflows: what was, what comes if they say nothing, and what each answer would lead to."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from followup.core.customer import Customer, normalize_address
+from followup.core.feel import Contact, Feeling, Touch, feel
+from followup.core.schedule import Calendar
+from followup.services import find
+from followup.services.choices import Asking, asked, open_questions
+from followup.services.deliver import Post
+from followup.services.facts import calendar_for
+from followup.services.library import Library
+from followup.services.moves import Move, moves
+from followup.services.rehearsal import A_DAY, Rehearsal
+from followup.services.simulate import WORDS, Kind, Response, respond
+from followup.store import customers, halts
+from followup.store.engine import reading
+
+MOST_DAYS = 400  # that are looked ahead
+MOST_QUESTIONS = 12  # of which each answer is followed
+_CONTACTS = {
+    "ask": Contact.QUESTION,
+    "send": Contact.LETTER,
+    "remind": Contact.REMINDER,
+    "answer": Contact.THEIRS,
+    "reply": Contact.THEIRS,
+    "closed": Contact.PERSON,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a response to a question leads to: only what does not happen in silence as well."""
+
+    response: Response
+    moves: Sequence[Move]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that is with the customer, or will be; a way for each response to it."""
+
+    asked: Asking
+    ways: Sequence[Way]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """
+    ``future`` is what comes if the customer says nothing; ``ended`` whether nothing comes after it.
+
+    ``halted`` is why no letter leaves at all, if none does. ``left`` counts questions whose answers were not followed.
+    """
+
+    customer: Customer
+    calendar: Calendar
+    now: datetime
+    past: Sequence[Move]
+    future: Sequence[Move]
+    questions: Sequence[Question]
+    feelings: Sequence[Feeling]
+    ended: bool
+    halted: str | None
+    left: int
+
+
+def walk(
+    engine: Engine,
+    email: str,
+    *,
+    library: Library,
+    post: Post,
+    now: datetime,
+    days: int = MOST_DAYS,
+    close_after: timedelta | None = A_DAY,
+) -> Walk:
+    """
+    Look at a customer's record, and play it on in a copy; the database is only read.
+
+    Args:
+        post: what delivering takes in a rehearsal.
+        close_after: as for a `Rehearsal`.
+
+    Raises:
+        NotFound: there is no such customer.
+        InvalidAddress: *email* is not an address.
+    """
+    address = normalize_address(email)
+    with reading(engine) as conn:
+        customer_id = find.customer_id(conn, address, typed=email)
+        bundle = library.newest(conn)
+        customer = customers.load(conn, [customer_id], now=now)[customer_id]
+        past = moves(conn, customer_id, library=library)
+        halted = [halt.reason for halt in halts.current(conn).values()]
+    main = Rehearsal.of_customer(
+        engine, address, customer_id, library=library, post=post, at=now, close_after=close_after
+    )
+    until = now + timedelta(days=days)
+    calendar = calendar_for(customer, None, bundle)
+    try:
+        forks, left = _play(main, until)
+        known = set(main.moves)
+        future = [move for move in main.moves if move not in set(past)]
+        questions = [_followed(question, ways, known, until) for question, ways in forks]
+        touches = _touches([*past, *future])
+        feelings = [one for one in feel(touches, calendar) if one.until > now]
+        ended = main.is_over
+    finally:
+        main.close()
+    return Walk(
+        customer=customer,
+        calendar=calendar,
+        now=now,
+        past=past,
+        future=future,
+        questions=questions,
+        feelings=feelings,
+        ended=ended,
+        halted=halted[0] if halted else None,
+        left=left,
+    )
+
+
+_Ways = list[tuple[Response, Rehearsal]]
+
+
+def _play(main: Rehearsal, until: datetime) -> tuple[list[tuple[Asking, _Ways]], int]:
+    """Let silence go on until nothing more comes; return each question on the way, with a fork for each response."""
+    forks: list[tuple[Asking, _Ways]] = []
+    left = 0
+    main.begin()
+    ahead = open_questions(main)
+    while True:
+        for question in ahead:
+            if len(forks) < MOST_QUESTIONS:
+                forks.append((question, _forks(main, question)))
+            else:
+                left += 1
+        if not main.step(until):
+            return forks, left
+        ahead = asked(main)
+
+
+def _forks(main: Rehearsal, question: Asking) -> _Ways:
+    responses = [*(Response(Kind.ANSWER, answer) for answer in question.offered), Response(Kind.REPLY, WORDS)]
+    found = []
+    for response in responses:
+        fork = main.fork()
+        respond(fork, question, response)
+        found.append((response, fork))
+    return found
+
+
+def _followed(question: Asking, forks: _Ways, silence: set[Move], until: datetime) -> Question:
+    ways = []
+    for response, fork in forks:
+        try:
+            fork.go_on(until)
+            ways.append(Way(response, [move for move in fork.moves if move not in silence]))
+        finally:
+            fork.close()
+    return Question(question, ways)
+
+
+def _touches(found: Iterable[Move]) -> list[Touch]:
+    touches = [Touch(move.at, _CONTACTS[move.kind], move.letter) for move in found if move.kind in _CONTACTS]
+    return sorted(touches, key=lambda touch: touch.at)

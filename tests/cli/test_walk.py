@@ -1,0 +1,79 @@
+"""``walk``: a customer's past and future."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.cli.shop import WORKFLOW, delivered_lately
+
+
+@pytest.fixture
+def inside(project: Path, cli: Cli) -> Path:
+    """Return the project after a customer came in, whose question is due in some hours."""
+    (project / "workflows" / "after-arrival.yaml").write_text(
+        WORKFLOW.replace("hours: 09:00-18:00", "hours: 09:00-08:59")
+    )
+    (project / "orders.csv").write_text(delivered_lately(1, days_ago=0.5))
+    cli("apply")
+    cli("import", "orders", "orders.csv", "--enroll")
+    cli("worker", "--once")
+    return project
+
+
+def test_past_now_and_future_stand_one_below_the_other(inside: Path, cli: Cli) -> None:
+    before = (inside / "followup.db").read_bytes()
+    lines = cli("walk", "l1@example.com").out.splitlines()
+    assert lines[0] == "Lou <l1@example.com>  times in Europe/Berlin"
+    now = next(number for number, line in enumerate(lines) if line.startswith("now, "))
+    assert [line.split("  ")[2] for line in lines[1 : now - 1]] == ["entered", "wait"]
+    asked = next(number for number, line in enumerate(lines) if line.rstrip().endswith("arrived") and "  ask" in line)
+    assert [line.split("  ")[2] for line in lines[asked + 1 : asked + 4]] == ["if good", "if broken", "if a reply"]
+    assert "sent thanks" in lines[asked + 1]
+    assert "waits for us" in lines[asked + 3]
+    assert lines[-1].endswith("finished")
+    assert (inside / "followup.db").read_bytes() == before
+
+
+def test_as_a_document(inside: Path, cli: Cli) -> None:
+    told = cli("walk", "L1@example.com", "--json").document
+    assert list(told) == ["customer", "timezone", "now", "past", "future", "answers", "feel", "ended"]
+    assert (told["customer"], told["timezone"], told["ended"]) == ("l1@example.com", "Europe/Berlin", True)
+    assert [move["kind"] for move in told["past"]] == ["entered", "wait"]
+    assert [move["kind"] for move in told["future"]] == ["ask", "remind", "timeout", "branch", "ended"]
+    assert [one["response"] for one in told["answers"]] == ["good", "broken", "reply"]
+    assert [move["kind"] for move in told["answers"][0]["leads_to"]] == ["answer", "branch", "wait", "send", "ended"]
+
+
+def test_what_they_would_feel_is_said_in_words(inside: Path, cli: Cli) -> None:
+    three = WORKFLOW.split("steps:")[0].replace("hours: 09:00-18:00", "hours: 02:00-05:00") + (
+        "steps:\n  - wait: 2 days\n  - send: thanks\n  - send: thanks\n    id: more\n  - send: thanks\n    id: most\n"
+        "  - wait: 40 days\n  - send: thanks\n    id: last\n"
+    )
+    (inside / "workflows" / "three.yaml").write_text(three.replace("workflow: after-arrival", "workflow: three"))
+    cli("apply")
+    cli("trigger", "three", "--order", "L-1", "--yes")
+    felt = cli("walk", "l1@example.com").out.split("what they would feel\n")[1]
+    assert "without a word from them: " in felt
+    assert "thanks, thanks, thanks come at an odd hour, on " in felt
+    assert "thanks comes at an odd hour, on " in felt
+    assert re.search(r"[34] letters on one day, \w{3} \d\d \w{3} \d{4}: ", felt)
+    assert "days without any contact, from " in felt
+
+
+def test_more_than_was_looked_at_and_a_halt_are_said(inside: Path, cli: Cli) -> None:
+    assert "There is more after 1 day" in cli("walk", "l1@example.com", "--days", "1").err
+    cli("halt", "--reason", "a fire")
+    assert "HALTED, no letter leaves: a fire" in cli("walk", "l1@example.com").err
+
+
+def test_slips_are_explained(inside: Path, cli: Cli) -> None:
+    assert "Did you mean 'l1@example.com'?" in cli("walk", "l2@example.com", code=1).err
+    assert "is not a mail address" in cli("walk", "nobody", code=1).err
+    assert cli("walk", "l1@example.com", "--days", "401", code=2).err
+
+
+def test_nothing_is_to_come_when_all_is_over(played: Path, cli: Cli) -> None:
+    ran = cli("walk", "ana@example.com")
+    assert "Nothing is to come." in ran.out.splitlines()

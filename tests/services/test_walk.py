@@ -1,0 +1,139 @@
+"""One customer across all workflows: what was, what comes in silence, and what each answer leads to."""
+
+from datetime import timedelta
+
+import pytest
+
+from followup.core.feel import FeelKind
+from followup.errors import NotFound
+from followup.services import halt, walk
+from followup.services.rehearsal import rehearsing
+from followup.services.walk import Walk
+from tests.services.rehearsed import dump, let_go_on
+from tests.services.test_a_run import click
+from tests.services.world import CHECK_IN, MONDAY, SEND, World, a_purchase, a_reply
+
+DAY = timedelta(days=1)
+TIPS = """\
+workflow: tips
+title: A tip
+status: live
+owner: tomas
+sender: tomas
+trigger: {event: order.delivered}
+steps:
+  - wait: 8 days
+  - send: advice
+  - wait: 60 days
+  - send: advice
+    id: once-more
+"""
+
+
+def walked(world: World, **how: object) -> Walk:
+    post = rehearsing(world.identity, suppression_key="never-changes")
+    before = dump(world.engine)
+    found = walk.walk(world.engine, "ana@example.com", library=world.library, post=post, now=world.clock.now(), **how)  # type: ignore[arg-type]
+    assert dump(world.engine) == before
+    return found
+
+
+def leads_to(found: Walk, letter: str) -> dict[str, list[str]]:
+    """Return what each response to a letter leads to, in kinds of moves."""
+    (question,) = (one for one in found.questions if one.asked.letter == letter)
+    return {str(way.response): [move.kind for move in way.moves] for way in question.ways}
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """Return a shop whose customer is in two workflows."""
+    world.apply(check_in=CHECK_IN, tips=TIPS)
+    world.take_in(a_purchase())
+    world.drain()
+    return world
+
+
+def test_the_past_is_the_record_and_the_future_is_what_then_happens(busy: World) -> None:
+    busy.later(hours=5)
+    found = walked(busy)
+    assert [(move.kind, move.workflow) for move in found.past] == [
+        ("entered", "check-in"),
+        ("wait", "check-in"),
+        ("entered", "tips"),
+        ("wait", "tips"),
+    ]
+    assert found.ended
+    live = let_go_on(busy.engine, [1], library=busy.library, post=busy.post, clock=busy.clock)[1]
+    assert [*found.past, *found.future] == live
+
+
+def test_each_answer_of_a_question_to_come_is_followed_and_what_silence_does_as_well_is_left_out(busy: World) -> None:
+    assert leads_to(walked(busy), "arrived") == {
+        "fine": ["answer", "branch", "wait", "ask", "timeout", "ended"],
+        "broken": ["answer", "opened", "branch", "stop", "closed"],
+        "reply": ["reply", "opened", "branch", "wait", "closed", "ask", "timeout", "ended"],
+    }
+
+
+def test_a_question_that_is_with_the_customer_is_followed_from_now_on(busy: World) -> None:
+    busy.later(days=2)
+    busy.later(hours=6)
+    found = walked(busy)
+    (question,) = found.questions
+    assert question.asked.asked_at == MONDAY + 2 * DAY
+    assert {way.moves[0].at for way in question.ways} == {busy.clock.now() + DAY}
+    assert list(leads_to(found, "arrived")) == ["fine", "broken", "reply"]
+    busy.later(days=1)
+    click(busy, "fine")
+    busy.drain()
+    assert [one.asked.letter for one in walked(busy).questions] == ["cooking"]
+
+
+def test_who_waits_for_us_gets_letters_once_we_have_answered(busy: World) -> None:
+    busy.later(days=2)
+    busy.later(hours=6)
+    busy.hear(a_reply(busy.letters()[0], "Who made it?"))
+    busy.drain()
+    told = walked(busy)
+    assert next(move.at for move in told.future if move.kind == "closed") == busy.clock.now() + DAY
+    never = walked(busy, close_after=None)
+    assert [move.kind for move in never.future if move.workflow == "tips"] == ["held"]
+    assert {"held", "closed"} & {move.kind for move in told.future} == {"closed"}
+
+
+def test_it_looks_no_further_than_it_is_asked_to(busy: World) -> None:
+    found = walked(busy, days=9)
+    assert max(move.at for move in found.future) <= MONDAY + 9 * DAY
+    assert not found.ended
+    assert walked(busy, days=100).ended
+
+
+def test_what_they_would_feel_is_about_what_is_to_come(busy: World) -> None:
+    found = walked(busy)
+    assert [one.kind for one in found.feelings] == [FeelKind.UNANSWERED, FeelKind.GAP]
+    many, gap = found.feelings
+    assert many.letters == ("arrived", "arrived", "advice", "advice")
+    assert gap.until - gap.since == 60 * DAY
+    let_go_on(busy.engine, [1], library=busy.library, post=busy.post, clock=busy.clock)
+    over = walked(busy)
+    assert over.past
+    assert (over.future, over.feelings) == ([], [])
+
+
+def test_a_halt_is_told_and_seen(busy: World) -> None:
+    halt.halt(busy.engine, "a fire", clock=busy.clock)
+    found = walked(busy)
+    assert found.halted == "a fire"
+    assert {move.kind for move in found.future} == {"held"}
+
+
+def test_what_was_applied_counts_and_a_letter_that_cannot_be_written_is_told(world: World) -> None:
+    world.apply({"templates/advice.md": SEND.replace("Wash", "{{ customer.last_name }}, wash")}, tips=TIPS)
+    world.take_in(a_purchase())
+    world.drain()
+    assert "blocked" in {move.kind for move in walked(world).future}
+
+
+def test_nobody_is_walked_who_is_not_there(world: World) -> None:
+    with pytest.raises(NotFound):
+        walked(world)
