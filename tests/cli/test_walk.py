@@ -32,7 +32,7 @@ def test_past_now_and_future_stand_one_below_the_other(inside: Path, cli: Cli) -
     assert [line.split("  ")[2] for line in lines[asked + 1 : asked + 4]] == ["if good", "if broken", "if a reply"]
     assert "sent thanks" in lines[asked + 1]
     assert "waits for us" in lines[asked + 3]
-    assert lines[-1].endswith("finished")
+    assert "  after-arrival  ended    finished" in "\n".join(lines[asked:])
     assert (inside / "followup.db").read_bytes() == before
 
 

@@ -73,6 +73,10 @@ class Player:
     def play(self) -> list[str]:
         """Let everything happen; return the moves, a line each."""
         self._apply()
+        return self.go_on()
+
+    def go_on(self) -> list[str]:
+        """Let everything that the story tells happen, from where the clock stands; return all moves, a line each."""
         for happening in self.story.happens:
             self._go_to(happening.at)
             getattr(self, f"_{happening.what.replace(' ', '_')}")(happening)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
 from followup.core.order import OrderStatus
+from followup.services.library import Library
 from followup.services.sweep import next_moment
 from followup.store.engine import reading
 from followup.store.schema import customers
@@ -18,11 +19,12 @@ from tests.paths.story import FOLDER, read
 from tests.services.engine_files import NAMES, Data, workflows
 from tests.services.engine_machine import STARTS
 from tests.services.engine_stage import DEEDS, EVENTS, HOUR, REACTIONS, REPORTS, Act, Stage
-from tests.services.rehearsed import MOST, compare, copies, dump, foresee, let_go_on
+from tests.services.rehearsed import MOST, compare, copies, decided, dump, foresee, let_go_on
 
 BOUGHT = ((0, OrderStatus.PLACED), (40, OrderStatus.FULFILLED), (90, OrderStatus.DELIVERED))
 RESTS = "a-timeout-counts-from-when-the-letter-was-taken"  # in which a sender rests: that is knowingly left out
 PATHS = [path for path in sorted(FOLDER.glob("*.yaml")) if path.stem != RESTS]
+ALONE = [path for path in PATHS if len(read(path).customers) == 1 and len(read(path).happens) > 1]
 
 
 def everybody(engine: Engine) -> dict[str, int]:
@@ -45,6 +47,30 @@ def test_what_it_foresees_in_the_middle_of_a_story_comes_true(engine: Engine, tm
     assert dump(engine) == before
     live = let_go_on(engine, everybody(engine).values(), clock=player.clock, **parts)
     compare(engine, live, rehearsals)
+
+
+@pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
+def test_what_happens_from_the_middle_of_a_story_on_comes_out_alike_on_a_copy(
+    engine: Engine, tmp_path: Path, path: Path
+) -> None:
+    story = read(path)
+    half = len(story.happens) // 2
+    begun = replace(story, happens=story.happens[:half], until=story.happens[half - 1].at)
+    live = Player(engine, tmp_path / "live", begun)
+    live.play()
+    ((address, customer_id),) = everybody(engine).items()
+    parts = {"library": Library(), "post": live.post, "at": live.clock.now()}
+    (rehearsal,) = copies(engine, {address: customer_id}, **parts).values()
+    copied = Player(rehearsal.engine, tmp_path / "copy", begun)
+    copied.orders, copied.workflows, copied.others = {**live.orders}, {**live.workflows}, {**live.others}
+    copied.works, copied.provider.answer, copied.seen = live.works, live.provider.answer, [*live.seen]
+    copied.clock.move_to(live.clock.now())
+    for player in (live, copied):
+        player.story = replace(story, happens=story.happens[half:])
+        player.go_on()
+    assert copied.seen == live.seen
+    assert decided(rehearsal.engine, customer_id) == decided(engine, customer_id)
+    rehearsal.close()
 
 
 THEIRS = st.sampled_from([0, 3])  # numbers that mean the first customer, whatever an act counts
