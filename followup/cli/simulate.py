@@ -42,7 +42,7 @@ class _InOrder(click.Command):
 @click.option("--answer", multiple=True, metavar="ID", help="Answer the next question so.")
 @click.option("--reply", multiple=True, metavar="TEXT", help="Answer the next question by a mail that says TEXT.")
 @click.option("--no-reply", multiple=True, is_flag=True, help="Leave the next question unanswered.")
-@click.option("--happens", multiple=True, metavar="EVENT", help="Let EVENT happen when a wait_for awaits it.")
+@click.option("--happens", multiple=True, metavar="EVENT", help="Let EVENT happen, without data, when it is awaited.")
 @click.option("--from", "since", type=Moment(), metavar="DATE", help="When the trigger happens (ISO, UTC); now.")
 @click.option("--variant", multiple=True, metavar="NAME", help="Go this way where a split has it.")
 @click.option(

@@ -123,17 +123,24 @@ class _Search:
                 ahead.append(_Node(future, (*node.led, option.label), tuple(rest)))
 
     def choices_of(self, rehearsal: Rehearsal) -> tuple[tuple[_Option, ...], ...]:
-        """Return what the last step has made the future depend on."""
+        """Return what the last step has made the run's future depend on; what it started goes on in silence."""
+        if self._end(rehearsal) is not None:
+            return ()
         questions = (_responses(one) for one in asked(rehearsal) if one.workflow in self.scope)
         waits = (_outcomes(one) for one in awaited(rehearsal) if one.workflow in self.scope and one.can_be_made)
         return (*questions, *waits)
+
+    def _end(self, rehearsal: Rehearsal) -> Move | None:
+        """Return the move that has ended the run, or kept it from beginning."""
+        ends = [one for one in rehearsal.moves if one.workflow == self.chosen.workflow and one.kind in ENDS]
+        return next((move for move in reversed(ends) if move not in self.before), None)
 
     def _note(self, node: _Node) -> None:
         moves = [move for move in node.rehearsal.moves if move not in self.before]
         with reading(node.rehearsal.engine) as conn:
             run, letters = _run(conn, node.rehearsal, self.chosen)
         own = [move for move in moves if move.workflow == self.chosen.workflow]
-        end = next((move for move in reversed(own) if move.kind in ENDS), None)
+        end = self._end(node.rehearsal)
         if end is None and own:  # it stands still: held for ever, blocked, of unknown fate
             end = own[-1]
         if end is None:

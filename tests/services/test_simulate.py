@@ -281,6 +281,15 @@ def test_every_answer_a_free_reply_and_silence_lead_to_the_endings() -> None:
     assert (found.left, found.ways_left) == (0, 0)
 
 
+def test_what_a_run_starts_goes_on_in_silence() -> None:
+    start = HEAD.format(name="first", status="live") + (
+        "trigger: {event: order.delivered}\nsteps:\n  - ask: cooking\n    timeout: 2 days\n  - start: check-in\n"
+    )
+    found = found_endings(a_setting("first", first=start, check_in=CHECK_IN))
+    assert found.nodes == 3
+    assert [(one.outcome, one.example, one.letters) for one in found.found] == [("finished", ("reply",), (3, 3))]
+
+
 def test_an_awaited_event_happens_or_does_not() -> None:
     text = HEAD.format(name="late", status="live") + (
         "trigger: {event: order.fulfilled}\nsteps:\n  - wait_for: order.delivered\n    timeout: 8 days\n"
