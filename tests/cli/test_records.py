@@ -10,7 +10,8 @@ from followup.clock import VirtualClock
 from followup.core.message import MessageState
 from followup.services import answers, stop
 from followup.settings import load
-from followup.store import messages, suppressions
+from followup.store import decisions, messages, suppressions
+from followup.store.decisions import Decided
 from followup.store.engine import reading, writing
 from followup.store.schema import messages as table
 from followup.store.types import real_now
@@ -309,6 +310,23 @@ def test_what_began_to_leave_is_told_at_that_time(played: Path, cli: Cli, state:
     assert f"  Fri 06 Mar 2026 17:30 +00:00  letter thanks: {state.value}, no answer\n" in cli("why", "A-1").out
     (why,) = cli("why", "A-1", "--json").document
     assert why["runs"][0]["messages"][1]["sending_at"] == "2026-03-06T17:30:00Z"
+
+
+def test_a_letter_of_unknown_fate_is_told_beside_a_decision_about_another(played: Path, cli: Cli) -> None:
+    app = App(load())
+    at = datetime(2026, 3, 6, 17, 30, tzinfo=UTC)
+    with writing(app.engine) as conn:
+        lost = {"state": "unknown", "sending_at": at, "accepted_at": None, "reason": "no answer"}
+        conn.execute(table.update().where(table.c.letter == "thanks", table.c.state == "accepted").values(lost))
+        (arrived,) = [one for one in messages.accepted_letters(conn, at=None) if one.email == "ana@example.com"]
+        run = conn.execute(table.select().where(table.c.token == arrived.token)).one()
+        about = {"customer_id": run.customer_id, "order_id": run.order_id, "enrollment_id": run.enrollment_id}
+        one = Decided(at=at, workflow=run.workflow, message_id=run.id, verdict="unknown", reason="restored", **about)
+        decisions.add(conn, [one])
+    app.close()
+    told = cli("why", "A-1").out
+    assert "  Fri 06 Mar 2026 17:30 +00:00  letter thanks: unknown, no answer\n" in told
+    assert "  Fri 06 Mar 2026 17:30 +00:00  unknown, restored\n" in told
 
 
 def test_an_order_nobody_enrolled_says_how_to(project: Path, cli: Cli) -> None:
