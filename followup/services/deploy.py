@@ -96,7 +96,7 @@ def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, i
         resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
         asked = ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
         versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
-        enrollments.finish_no_more(conn, versions.values())
+        enrollments.finish_no_more(conn, versions)
         timers.reset(conn, before, bundle, now=now)
         held = messages.held(conn, workflows=resumed) if resumed else []
         released = release(conn, held, because=RESUMED, library=library, now=now)

@@ -1,12 +1,12 @@
 """Enrollments: who stands where, and when to look again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, false, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited, moved
@@ -298,9 +298,10 @@ def finish(conn: Connection, ids: Collection[int]) -> None:
     conn.execute(update(enrollments).where(enrollments.c.id.in_(list(ids))).values(finishes=True))
 
 
-def finish_no_more(conn: Connection, version_ids: Collection[int]) -> None:
-    """Have runs in versions that are the newest again follow what is applied next."""
-    theirs = enrollments.c.version_id.in_(list(version_ids)), enrollments.c.finishes, enrollments.c.ended_at.is_(None)
+def finish_no_more(conn: Connection, versions: Mapping[str, int]) -> None:
+    """Have runs in *versions* (by workflow), which are the newest again, follow what is applied next."""
+    there = ((enrollments.c.workflow == name) & (enrollments.c.version_id == one) for name, one in versions.items())
+    theirs = or_(false(), *there), enrollments.c.finishes, enrollments.c.ended_at.is_(None)
     held = select(enrollments.c.id).where(*theirs).order_by(enrollments.c.id).with_for_update(key_share=True)
     conn.execute(update(enrollments).where(enrollments.c.id.in_(list(conn.scalars(held)))).values(finishes=False))
 
