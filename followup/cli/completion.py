@@ -36,7 +36,7 @@ def completion_command(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     root = click.get_current_context().find_root()
-    output.say(kind(root.command, {}, "followup", ASKED).source().rstrip())
+    output.verbatim(kind(root.command, {}, "followup", ASKED).source().rstrip())
 
 
 def is_asked() -> bool:

@@ -41,7 +41,16 @@ def finish() -> None:
 
 
 def say(text: str = "") -> None:
-    """Print a line of the result; control characters of strangers' text are made visible."""
+    """
+    Print a line of the result; on a terminal that is too narrow it goes on below itself.
+
+    Control characters of strangers' text are made visible.
+    """
+    _print("\n".join(_folded(line, sys.stdout) for line in _harmless(text).split("\n")))
+
+
+def verbatim(text: str) -> None:
+    """Print lines of the result as they are, however wide: what programs read, and drawings."""
     _print(_harmless(text))
 
 
@@ -75,20 +84,26 @@ def _print(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a remark about the result."""
-    print(_harmless(text), file=sys.stderr)
+    """Print a remark about the result; on a terminal that is too narrow it goes on below itself."""
+    print("\n".join(_folded(line, sys.stderr) for line in _harmless(text).split("\n")), file=sys.stderr)
 
 
 def hint(command: str, purpose: str) -> None:
     """Print a command that helps from here, and what it is good for."""
-    tell(f"  {command:<38}  {purpose}".rstrip())
+    lead, columns = f"  {command:<38}  ", terminal_columns(sys.stderr)
+    if columns is None or cells_wide(lead + purpose) <= columns:
+        tell((lead + purpose).rstrip())
+        return
+    tell(f"  {command}")
+    if purpose:
+        tell(f"      {purpose}")
 
 
 def fail(error: FollowupError) -> None:
     """Print an error and what to do about it."""
     found = getattr(error, "diagnostics", None)
     if found:  # places in files: each begins its own line, so that editors can jump to it
-        tell(str(error))
+        print(_harmless(str(error)), file=sys.stderr)  # with lines of the files, and carets below them
         files = {one.path for one in found}
         complain(f"{plural(len(found), 'problem')} in {plural(len(files), 'file')}; nothing was done")
     else:
@@ -100,7 +115,8 @@ def fail(error: FollowupError) -> None:
 def complain(message: str) -> None:
     """Print that something went wrong."""
     label = click.style("error:", fg="red", bold=True) if _colour(sys.stderr) else "error:"
-    print(f"{label} {_harmless(message)}", file=sys.stderr)
+    first, *rest = _folded(f"error: {_harmless(message)}", sys.stderr).split("\n")
+    print("\n".join([label + first.removeprefix("error:"), *rest]), file=sys.stderr)
 
 
 def document(value: Any) -> None:
@@ -135,11 +151,18 @@ def _no_formula(cell: str) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print aligned columns; the last one may be as long as it likes."""
+    """
+    Print aligned columns; the last one may be as long as it likes.
+
+    Where a terminal has no room for the others, each row becomes lines of its own.
+    """
     cells = [[_harmless(str(cell)) for cell in row] for row in rows]
     widths = [max(map(cells_wide, column)) for column in zip(header, *cells, strict=True)]
     beside = sum(widths[:-1]) + 2 * len(widths[:-1])
     columns = terminal_columns()
+    if columns is not None and beside - 2 > columns:
+        _row_by_row(header, cells)
+        return
     below = columns is not None and beside + widths[-1] > columns and columns - beside < LEAST_ROOM
     for number, row in enumerate([list(header), *cells]):
         lead = "".join(
@@ -155,9 +178,19 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
             _print(_hanging(lead, row[-1]))
 
 
-def terminal_columns() -> int | None:
-    """Return how wide the terminal is; None where a program reads along."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def _row_by_row(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    width = max(map(cells_wide, header))
+    for number, row in enumerate(cells):
+        if number:
+            _print()
+        for name, cell in zip(header, row, strict=True):
+            if cell:
+                _print(_hanging(name + " " * (width - cells_wide(name) + 2), cell))
+
+
+def terminal_columns(stream: Any = None) -> int | None:
+    """Return how wide the terminal is to which *stream* (else stdout) leads; None where a program reads along."""
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
 
 
 def _hanging(lead: str, text: str) -> str:
@@ -165,8 +198,22 @@ def _hanging(lead: str, text: str) -> str:
     columns = terminal_columns()
     if columns is None or cells_wide(lead) + cells_wide(text) <= columns:
         return (lead + text).rstrip()
+    if lead.strip() and columns - cells_wide(lead) < LEAST_ROOM:
+        return "\n".join([lead.rstrip(), *("    " + line for line in _wrapped(text, columns - 4))])
     room = max(columns - cells_wide(lead), LEAST_ROOM)
     return lead + f"\n{' ' * cells_wide(lead)}".join(_wrapped(text, room))
+
+
+def _folded(line: str, stream: Any) -> str:
+    """Return *line*; what is too long for the terminal goes on below it, further in than it began."""
+    columns = terminal_columns(stream)
+    if columns is None or cells_wide(line) <= columns:
+        return line
+    text = line.lstrip(" ")
+    lead = " " * (len(line) - len(text))
+    further = lead + "  "
+    first, *rest = _wrapped(text, max(columns - len(further), LEAST_ROOM))
+    return "\n".join([lead + first, *(further + one for one in rest)])
 
 
 def _wrapped(text: str, room: int) -> list[str]:

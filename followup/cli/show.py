@@ -48,7 +48,7 @@ def show_command(workflow: str, form: str | None) -> None:
         case "mermaid":
             from followup.authoring.drawing.mermaid import as_mermaid
 
-            output.say(as_mermaid(looked.picture).rstrip())
+            output.verbatim(as_mermaid(looked.picture).rstrip())
         case _:
             _tell(app, looked)
     _remark(looked, why_not)
@@ -66,7 +66,7 @@ def _print_svg(picture: "Picture") -> None:
     from followup.authoring.drawing.svg import as_svg
 
     text = as_svg(picture).rstrip()
-    output.say(text if output.speaks_unicode() else text.encode("ascii", "xmlcharrefreplace").decode())
+    output.verbatim(text if output.speaks_unicode() else text.encode("ascii", "xmlcharrefreplace").decode())
 
 
 def _tell(app: "App", looked: "Looked") -> None:

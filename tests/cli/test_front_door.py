@@ -225,6 +225,15 @@ def test_a_port_that_is_taken_is_not_said_to_be_listened_on(
     assert "listening on" not in shown
 
 
+@pytest.fixture
+def stopped(played: Path, cli: Cli) -> Path:
+    """Return the project after somebody has stopped things, with long reasons."""
+    cli("suppressions", "add", "x@example.com", "--reason", "they asked us in a long letter, and more than once")
+    cli("pause", "after-arrival", "--reason", "the price in it was wrong, and nobody had noticed that for days")
+    return played
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
 @pytest.mark.parametrize(
     "args",
     [
@@ -235,17 +244,22 @@ def test_a_port_that_is_taken_is_not_said_to_be_listened_on(
         ("replies", "list"),
         ("conversations", "list"),
         ("workflows", "list"),
+        ("messages", "list"),
+        ("suppressions", "list"),
+        ("report", "after-arrival"),
+        ("show", "after-arrival"),
+        ("pause", "after-arival"),
     ],
     ids=" ".join,
 )
-def test_a_terminal_of_eighty_columns_is_wide_enough(
-    played: Path, start: Start, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+def test_what_is_shown_keeps_within_the_terminal(
+    stopped: Path, start: Start, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], columns: int
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     shown = on_a_terminal(start, *args)
     assert "\x1b[" not in shown
-    assert max(map(len, shown.splitlines())) <= 80
+    assert [line for line in shown.splitlines() if output.cells_wide(line) > columns] == []
 
 
 def test_colour_is_for_terminals_that_want_it(played: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,3 +291,43 @@ def test_strangers_text_survives_in_json(capsys: pytest.CaptureFixture[str]) -> 
 def test_columns_of_wide_signs_stay_in_line(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(("name", "n", "x"), [("佐藤", 1, "a"), ("Zoe\u0308", 10, "b")])
     assert capsys.readouterr().out == "name  n   x\n佐藤  1   a\nZoe\u0308   10  b\n"
+
+
+TABLE = (
+    ("customer", "since", "last words"),
+    [
+        ("ana.ferreira@example.com", "Mon 02 Mar 2026 09:00", "I have not even opened it yet"),
+        ("bo@example.com", "–", ""),
+    ],
+)
+ROW_BY_ROW = """\
+customer    ana.ferreira@example.com
+since       Mon 02 Mar 2026 09:00
+last words  I have not even opened it
+            yet
+
+customer    bo@example.com
+since       –
+"""
+BELOW = """\
+customer                  since                  last words
+ana.ferreira@example.com  Mon 02 Mar 2026 09:00
+    I have not even opened it yet
+bo@example.com            –
+"""
+BESIDE = """\
+customer                  since                  last words
+ana.ferreira@example.com  Mon 02 Mar 2026 09:00  I have not even opened it yet
+bo@example.com            –
+"""
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(40, ROW_BY_ROW), (60, BELOW), (120, BESIDE), (None, BESIDE)])
+def test_a_table_takes_the_room_there_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int | None, shown: str
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: columns is not None)
+    monkeypatch.setenv("COLUMNS", str(columns or 1))
+    output.table(*TABLE)
+    assert capsys.readouterr().out == shown
