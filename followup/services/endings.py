@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from math import prod
 
 from sqlalchemy import Connection
 
@@ -62,9 +62,18 @@ class _Option:
 
 @dataclass(slots=True)
 class _Node:
+    """A future: the way its customer takes through splits, what was chosen so far, and what is to choose next."""
+
     rehearsal: Rehearsal
-    led: tuple[str, ...] = ()
-    choices: tuple[tuple[_Option, ...], ...] = ()
+    way: tuple[str, ...]
+    led: tuple[str, ...]
+    choices: tuple[tuple[_Option, ...], ...]
+
+    @property
+    def example(self) -> tuple[str, ...]:
+        """Return what leads here; a split that was not come to leads nowhere."""
+        taken = {_label(move.step, move.reason) for move in self.rehearsal.moves if move.kind == "split"}
+        return (*(label for label in self.way if label in taken), *self.led)
 
 
 def endings(
@@ -85,7 +94,7 @@ def endings(
         rehearsal = prepared(whose)
         search.before = set(rehearsal.moves)
         rehearsal.begin()
-        nodes.append(_Node(rehearsal, led, search.choices_of(rehearsal)))
+        nodes.append(_Node(rehearsal, led, (), search.choices_of(rehearsal)))
     search.run(nodes)
     found = sorted(search.found.values(), key=lambda one: (len(one.example), one.example))
     return Endings(found, search.nodes, search.left, ways_left)
@@ -98,6 +107,7 @@ class _Search:
         self.chosen, self.scope, self.most = chosen, chosen.scope, most
         self.before: set[Move] = set()
         self.found: dict[tuple[str, str | None, str], Ending] = {}
+        self.seen: set[tuple[str, ...]] = set()
         self.nodes = self.left = 0
 
     def run(self, roots: Sequence[_Node]) -> None:
@@ -120,7 +130,7 @@ class _Search:
                 last = number == len(options)
                 future = node.rehearsal if last else node.rehearsal.fork()
                 option.take(future)
-                ahead.append(_Node(future, (*node.led, option.label), tuple(rest)))
+                ahead.append(_Node(future, node.way, (*node.led, option.label), tuple(rest)))
 
     def choices_of(self, rehearsal: Rehearsal) -> tuple[tuple[_Option, ...], ...]:
         """Return what the last step has made the run's future depend on; what it started goes on in silence."""
@@ -143,16 +153,18 @@ class _Search:
         end = self._end(node.rehearsal)
         if end is None and own:  # it stands still: held for ever, blocked, of unknown fate
             end = own[-1]
-        if end is None:
+        example = node.example
+        if end is None or example in self.seen:  # by customers who differ in nothing that was come to
             return
+        self.seen.add(example)
         key = (end.kind, end.step, end.reason)
         days = (run.ended_at - run.enrollment.entered_at) / timedelta(days=1) if run and run.ended_at else 0.0
-        known = self.found.setdefault(key, Ending(*key, node.led, moves, 0, (letters, letters), (days, days)))
+        known = self.found.setdefault(key, Ending(*key, example, moves, 0, (letters, letters), (days, days)))
         known.ways += 1
         known.letters = (min(known.letters[0], letters), max(known.letters[1], letters))
         known.days = (min(known.days[0], days), max(known.days[1], days))
-        if len(node.led) < len(known.example):
-            known.example, known.moves = node.led, moves
+        if len(example) < len(known.example):
+            known.example, known.moves = example, moves
 
 
 def _run(conn: Connection, rehearsal: Rehearsal, chosen: Setting) -> tuple[StoredEnrollment | None, int]:
@@ -191,18 +203,14 @@ def _ways(chosen: Setting) -> tuple[list[tuple[tuple[str, ...], int]], int]:
     splits = chosen.splits
     if not splits:
         return [((), 1)], 0
-    wanted = set(product(*([variant.name for variant in split.variants] for _, split in splits)))
+    wanted = prod(len(split.variants) for _, split in splits)
     found: dict[tuple[str, ...], int] = {}
     for customer_id in range(1, MOST_TRIED):
-        way = tuple(variant_of(workflow, split, customer_id).name for workflow, split in splits)
-        if found.setdefault(way, customer_id) == customer_id and len(found) == min(len(wanted), MOST_WAYS):
+        way = tuple(_label(split.id, variant_of(workflow, split, customer_id).name) for workflow, split in splits)
+        if found.setdefault(way, customer_id) == customer_id and len(found) == min(wanted, MOST_WAYS):
             break
-    named = [
-        (tuple(_label(split.name, name) for (_, split), name in zip(splits, way, strict=True)), customer_id)
-        for way, customer_id in sorted(found.items())
-    ]
-    return named, len(wanted) - len(found)
+    return sorted(found.items()), wanted - len(found)
 
 
-def _label(split: str, variant: str) -> str:
+def _label(split: str | None, variant: str) -> str:
     return f"{split}: {variant}"

@@ -271,6 +271,29 @@ def test_every_way_through_a_split_is_an_ending() -> None:
     }
 
 
+def test_a_split_that_nobody_comes_to_is_no_way_of_its_own() -> None:
+    variants = "{soon: {do: []}, later: {do: [{wait: 3 days}]}}"
+    split = f"          - split: when\n            variants: {variants}\n"
+    text = CHECK_IN.replace("          - wait: 10 days\n", f"{split}          - wait: 10 days\n")
+    found = found_endings(a_setting("check-in", check_in=text)).found
+    assert [(one.outcome, one.example, one.ways) for one in found] == [
+        ("a person took over", ("broken",), 1),
+        ("silent", ("silence",), 1),
+        ("finished", ("when: later", "fine", "reply"), 8),
+    ]
+
+
+def test_a_workflow_with_many_splits_is_looked_at_within_bounds() -> None:
+    many = "".join(
+        f"  - split: s{number}\n    variants: {{{', '.join(f'v{one}: {{do: []}}' for one in range(10))}}}\n"
+        for number in range(12)
+    )
+    text = HEAD.format(name="many", status="live") + f"trigger: {{event: manual}}\nsteps:\n{many}"
+    found = found_endings(a_setting("many", many=text))
+    assert found.nodes == 24
+    assert found.ways_left == 10**12 - 24
+
+
 def test_every_answer_a_free_reply_and_silence_lead_to_the_endings() -> None:
     found = found_endings(a_setting("check-in", check_in=CHECK_IN))
     assert [(one.kind, one.outcome, one.example, one.ways, one.letters) for one in found.found] == [
