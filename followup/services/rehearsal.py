@@ -109,12 +109,12 @@ class Rehearsal:
     ) -> "Rehearsal":
         """Copy a customer's whole record from the database of *engine*, which is only read."""
         copy = scratch.scratch_engine()
-        with reading(engine) as source, writing(copy) as target:
+        with reading(engine) as source, writing(copy, "rehearsal.copy") as target:
             copy_customer(
                 source, target, customer_id, suppression_key=post.suppression_key, transport=post.transport.name
             )
         rehearsal = cls(copy, address, library=library, post=post, at=at, close_after=close_after)
-        rehearsal._look()
+        rehearsal.look_again()
         return rehearsal
 
     def fork(self) -> "Rehearsal":
@@ -212,6 +212,11 @@ class Rehearsal:
         while sweep(self.engine, library=self.library, post=self.post, clock=self.clock):
             pass
 
+    def look_again(self) -> None:
+        """Forget what was seen, and take what is on the record now for the past."""
+        self.moves, self._known = [], set()
+        self._look()
+
     def _look(self) -> None:
         """Note what is new on the record; a wait, and a letter that stands still, can be seen only while they last."""
         with reading(self.engine) as conn:
@@ -234,7 +239,7 @@ class Rehearsal:
     def report(self) -> None:
         """Let the shop report the order as it is by now."""
         assert self.purchase is not None, "there is nothing to report"
-        with writing(self.engine) as conn:
+        with writing(self.engine, "rehearsal.report") as conn:
             take_in(conn, [self.purchase], now=self.clock.now(), library=self.library)
 
     def reach(self, status: OrderStatus) -> None:

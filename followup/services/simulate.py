@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
 from followup.authoring.diagnostics import did_you_mean
@@ -32,7 +32,7 @@ from followup.services.moves import Move
 from followup.services.rehearsal import A_DAY, Rehearsal
 from followup.store import bundles, customers, enrollments, events, orders
 from followup.store.engine import reading, writing
-from followup.store.excerpt import take_out
+from followup.store.excerpt import lift_stops, take_out
 from followup.store.scratch import scratch_engine
 
 MOST_TRIED = 200_000  # ids of customers that are looked through for one who goes a wanted way
@@ -233,7 +233,7 @@ def on_sample(chosen: Setting, sample: Sample, *, customer_id: int = 1) -> Rehea
     engine = scratch_engine()
     rehearsal = _rehearsal(engine, sample.customer.address, chosen, at=shop.placed_at)
     _put_in_force(engine, chosen.bundle, at=shop.placed_at)
-    with writing(engine) as conn:
+    with writing(engine, "simulate.customer") as conn:
         customers.put(
             conn,
             customer_id,
@@ -302,7 +302,7 @@ def as_if_live(chosen: Setting) -> Bundle:
     def meant(workflow: Workflow) -> Workflow:
         if workflow.name not in scope:
             return replace(workflow, status=WorkflowStatus.DRAFT)
-        live = replace(workflow, status=WorkflowStatus.LIVE, holdout=0.0, first=0)
+        live = replace(workflow, status=WorkflowStatus.LIVE, holdout=0.0)
         started = workflow.name != chosen.workflow and not workflow.is_about_void_orders
         return replace(live, trigger=replace(live.trigger, event=MANUAL)) if started else live  # by nothing else
 
@@ -310,8 +310,9 @@ def as_if_live(chosen: Setting) -> Bundle:
 
 
 def _put_in_force(engine: Engine, bundle: Bundle, *, at: datetime) -> None:
-    """Make the folder what runs; its files are in the library already."""
-    with writing(engine) as conn:
+    """Make the folder what runs, whatever an operator has stopped; its files are in the library already."""
+    with writing(engine, "simulate.apply") as conn:
+        lift_stops(conn)
         bundles.add(conn, bundle.hash, {}, now=at)
         bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
 
@@ -361,25 +362,34 @@ def on_order(source: Engine, chosen: Setting, number: str, *, now: datetime) -> 
     )
     _put_in_force(rehearsal.engine, chosen.bundle, at=chosen.at)
     rehearsal.purchase = Purchase(CustomerReport(address=address, email=address), report)
-    rehearsal.plan(chosen.at, lambda other: _enter(other, chosen.workflow, customer_id, order_id))
+    _leave_out(rehearsal, chosen, customer_id, order_id)
+    rehearsal.plan(chosen.at, lambda other: _enter(other, chosen, customer_id, order_id))
     return rehearsal
 
 
-def _enter(rehearsal: Rehearsal, name: str, customer_id: int, order_id: int) -> None:
-    now = rehearsal.clock.now()
-    with writing(rehearsal.engine) as conn:
-        bundle = rehearsal.library.newest(conn)
-        workflow = bundle.workflows[name]
-        happened = events.of_order(conn, order_id, workflow.trigger.event)
-        entry = Entry(
-            workflow=workflow,
-            customer_id=customer_id,
-            order_id=order_id,
-            trigger=happened,
-            entered_at=now,
-            backfill=True,
-        )
+def _leave_out(rehearsal: Rehearsal, chosen: Setting, customer_id: int, order_id: int) -> None:
+    """Take out the run that there was for the same reason."""
+    with writing(rehearsal.engine, "simulate.leave_out") as conn:
+        key = _entry(conn, rehearsal, chosen, customer_id, order_id).key
         for run in enrollments.of_customer(conn, customer_id):
-            if (run.enrollment.workflow, run.entry_key) == (name, entry.key):
+            if (run.enrollment.workflow, run.entry_key) == (chosen.workflow, key):
                 take_out(conn, run.id)
-        enroll(conn, [entry], bundle=bundle, now=now)
+    rehearsal.look_again()
+
+
+def _enter(rehearsal: Rehearsal, chosen: Setting, customer_id: int, order_id: int) -> None:
+    with writing(rehearsal.engine, "simulate.enter") as conn:
+        entry = _entry(conn, rehearsal, chosen, customer_id, order_id)
+        enroll(conn, [entry], bundle=rehearsal.library.newest(conn), now=rehearsal.clock.now())
+
+
+def _entry(conn: Connection, rehearsal: Rehearsal, chosen: Setting, customer_id: int, order_id: int) -> Entry:
+    workflow = rehearsal.library.newest(conn).workflows[chosen.workflow]
+    return Entry(
+        workflow=workflow,
+        customer_id=customer_id,
+        order_id=order_id,
+        trigger=events.of_order(conn, order_id, workflow.trigger.event),
+        entered_at=rehearsal.clock.now(),
+        backfill=True,
+    )

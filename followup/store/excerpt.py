@@ -152,6 +152,12 @@ def _unleased(table: Table, row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def lift_stops(conn: Connection) -> None:
+    """Lift in a copy what operators have stopped: by a halt, by switching workflows, by reading first letters."""
+    for table in (halts, workflow_switches, workflow_limits):
+        conn.execute(table.delete())
+
+
 def take_out(conn: Connection, enrollment_id: int) -> None:
     """Remove a run from a copy, with its letters and what was decided and said about them: as if it had never begun."""
     own = select(messages.c.id).where(messages.c.enrollment_id == enrollment_id)

@@ -18,7 +18,10 @@ KILLS = 44  # every failpoint of workers and web process is armed once, and some
 KILLS_ON_SQLITE = 16
 CONTROL_KILLS = 8
 ROOT = Path(__file__).parent.parent.parent
-NEVER_PASSED = {"intake.try", "preview"}  # a dry run is taken back, never committed
+IN_MEMORY = {  # of a rehearsal, of which nothing is kept
+    "rehearsal.copy", "rehearsal.report", "simulate.apply", "simulate.customer", "simulate.enter", "simulate.leave_out",
+}  # fmt: skip
+NEVER_PASSED = {"intake.try", "preview"} | IN_MEMORY  # a dry run is taken back, never committed
 IN_DOUBT = ("smtp.connect", "smtp.end", "smtp.answer")  # killed there, nobody can say whether the letter left
 
 

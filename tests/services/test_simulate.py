@@ -10,7 +10,7 @@ from followup.authoring.diagnostics import Report
 from followup.authoring.samples import Sample, read_sample
 from followup.errors import FollowupError, NotFound, UsageError
 from followup.mail.message import MailIdentity
-from followup.services import converse, simulate
+from followup.services import converse, halt, simulate, switch
 from followup.services.endings import Endings, endings
 from followup.services.moves import Move
 from followup.services.rehearsal import A_DAY, rehearsing
@@ -377,6 +377,14 @@ def test_the_record_counts_a_customer_who_waits_for_us_gets_nothing_until_we_ans
     assert [move.kind for move in found] == ["entered", "held", "closed", "released", "send", "ended"]
     converse.close(world.engine, "ana@example.com", library=world.library, clock=world.clock)
     assert [move.kind for move in on_order(world, "hello", "T-1", hello=text)] == ["entered", "send", "ended"]
+
+
+def test_what_operators_have_stopped_runs_here(world: World) -> None:
+    world.take_in(a_purchase())
+    halt.halt(world.engine, "a fire", clock=world.clock)
+    switch.pause(world.engine, "check-in", "a slip", library=world.library, clock=world.clock)
+    found = on_order(world, "check-in", "T-1", check_in=CHECK_IN.replace("steps:", "first: 5\nsteps:"))
+    assert [move.kind for move in found][:4] == ["entered", "wait", "ask", "remind"]
 
 
 def test_other_runs_of_the_customer_are_left_out(world: World) -> None:

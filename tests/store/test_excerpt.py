@@ -11,7 +11,23 @@ from followup.core.timer import TimerKind
 from followup.store import suppressions, timers
 from followup.store.engine import reading, writing
 from followup.store.excerpt import BY_ADDRESS, COPIED, LEFT_OUT, OVER, copy_customer, take_out
-from followup.store.schema import customers, enrollments, inbound_mail, messages, metadata, orders, replies
+from followup.store.schema import (
+    customers,
+    enrollments,
+    gaps,
+    halts,
+    inbound_mail,
+    message_aliases,
+    messages,
+    metadata,
+    orders,
+    past_tokens,
+    replies,
+    visits,
+    workflow_limits,
+    workflow_switches,
+    workflow_versions,
+)
 from followup.store.schema import suppressions as suppressed
 from followup.store.schema import timers as timers_table
 from followup.store.scratch import scratch_engine
@@ -74,6 +90,32 @@ def test_a_customers_rows_come_along_as_they_are_and_nobody_elses(engine: Engine
     }
     assert len(rows(copy, suppressed)) == 1
     assert [row.raw for row in rows(copy, inbound_mail)] == [b""]
+
+
+def test_what_concerns_everybody_comes_along_whole(engine: Engine, copy: Engine) -> None:
+    with writing(engine) as conn:
+        ana, _ = a_story(conn, "ana")
+        conn.execute(workflow_limits.insert().values(workflow="care", first=3, approved=1))
+        conn.execute(gaps.insert().values(since=START, until=START, noted_at=START))
+        conn.execute(halts.insert().values(scope="all", reason="a fire", since=START))
+        conn.execute(workflow_switches.insert().values(workflow="care", status="paused", reason="a slip", since=START))
+    copied(engine, copy, ana)
+    for table in (workflow_limits, gaps, halts, workflow_switches, workflow_versions):
+        assert rows(copy, table) == rows(engine, table) != [], table.name
+
+
+def test_what_hangs_on_letters_comes_along(engine: Engine, copy: Engine) -> None:
+    with writing(engine) as conn:
+        for name in ("ana", "ben"):
+            customer_id, run = a_story(conn, name)
+            key = conn.scalar(select(messages.c.id).where(messages.c.customer_id == customer_id))
+            past = {"token": f"past {name}", "sending_at": START, "given_up_at": START}
+            conn.execute(past_tokens.insert().values(message_id=key, **past))
+            conn.execute(message_aliases.insert().values(rfc_message_id=f"<{name}>", message_id=key))
+            conn.execute(visits.insert().values(message_id=key, enrollment_id=run, choice="good", at=START))
+    copied(engine, copy, customer_id)
+    for table in (past_tokens, message_aliases, visits):
+        assert [row.message_id for row in rows(copy, table)] == [key], table.name
 
 
 def test_an_order_that_changed_hands_comes_along_with_the_run_it_was_in(engine: Engine, copy: Engine) -> None:
