@@ -3,8 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import Connection, func, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.store.schema import customers, notices
 from followup.store.types import insert_new, leasing, real_now, unleased
@@ -42,8 +44,7 @@ def add(conn: Connection, new: NewNotice) -> None:
 
 def lease_new(conn: Connection, *, seconds: int, limit: int) -> list[Notice]:
     """Lease notices that nobody was told yet for *seconds* of real time, the oldest first."""
-    due = select(notices.c.id).where(notices.c.told_at.is_(None), unleased(notices.c.leased_until))
-    ids = list(conn.scalars(leasing(notices, due.order_by(notices.c.id).limit(limit), seconds)))
+    ids = list(conn.scalars(_lease_new(seconds, limit)))
     if not ids:
         return []
     wanted = select(notices, customers.c.email).join(customers, customers.c.id == notices.c.customer_id)
@@ -58,6 +59,13 @@ def lease_new(conn: Connection, *, seconds: int, limit: int) -> list[Notice]:
         )
         for row in conn.execute(wanted.where(notices.c.id.in_(ids)).order_by(notices.c.id))
     ]
+
+
+@cache
+def _lease_new(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
+    """Build the statement once: every worker runs it every few seconds."""
+    due = select(notices.c.id).where(notices.c.told_at.is_(None), unleased(notices.c.leased_until))
+    return leasing(notices, due.order_by(notices.c.id).limit(limit), seconds)
 
 
 def told(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
