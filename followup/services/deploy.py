@@ -87,8 +87,7 @@ def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, i
     with writing(engine, "deploy.apply") as conn:
         library = Library()
         before = library.find_newest(conn)
-        if before is None or before.hash != bundle.hash:  # what broke off goes on, whoever stands where by now
-            _refuse_undecided(conn, bundle, library, in_flight)
+        _check_decisions(conn, before, bundle, library, in_flight)
         unblocked = _unblock(conn)
         switched = {name: switch for name, switch in switches.current(conn).items() if name in _live(bundle)}
         if not bundles.add(conn, bundle.hash, bundle.files, now=now, in_flight=in_flight):
@@ -105,9 +104,13 @@ def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, i
     return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked, switched=switched)
 
 
-def _refuse_undecided(conn: Connection, bundle: Bundle, library: Library, in_flight: Mapping[str, str]) -> None:
+def _check_decisions(
+    conn: Connection, before: Bundle | None, bundle: Bundle, library: Library, in_flight: Mapping[str, str]
+) -> None:
     found = transfer.stranded(conn, bundle, library, enrollments.standing(conn), in_flight)
-    if undecided := transfer.undecided(found):
+    transfer.check_names(in_flight, found, before, bundle)
+    runs_already = before is not None and before.hash == bundle.hash  # what broke off goes on, whoever stands where
+    if not runs_already and (undecided := transfer.undecided(found)):
         raise transfer.StrandedPeople(undecided)
 
 

@@ -176,6 +176,8 @@ class _Planner:
         return {name for name, one in bundle.workflows.items() if one.status is WorkflowStatus.LIVE}
 
     def plan(self) -> Plan:
+        found = transfer.stranded(self.conn, self.after, self.library, self.standing, self.in_flight)
+        transfer.check_names(self.in_flight, found, self.before, self.after)
         changing = [one for one in self._outdated() if one.step is not None] if self.changes else []
         inside, unseen = self._inside(changing) if self.before else ([], False)
         known = self._read(inside)

@@ -15,7 +15,8 @@ from followup.authoring.bundle import Bundle
 from followup.core.enrollment import Phase, moved
 from followup.core.transfer import InFlight, Landing, land, matches, unchanged
 from followup.core.workflow import Ask, Letter, Step, Workflow
-from followup.errors import FollowupError
+from followup.errors import FollowupError, NotFound
+from followup.services import find
 from followup.services.library import Library, version_of
 from followup.services.verdicts import withdraw
 from followup.store import bundles, decisions, enrollments, messages
@@ -129,6 +130,23 @@ def same_place(conn: Connection, place: Standing, bundle: Bundle, library: Libra
 def signed_by(step: Step, workflow: Workflow) -> str:
     """Return the key of who signs what *step* sends, if the letter itself names nobody."""
     return (step.sender if isinstance(step, Letter) else None) or workflow.sender
+
+
+def check_names(in_flight: Mapping[str, str], stranded_: Collection[Stranded], *bundles_: Bundle | None) -> None:
+    """
+    Look for decisions about places that there are not: nobody need stand there, for a deployment repeats its options.
+
+    Raises:
+        NotFound: no workflow and no step goes by that name; the hint names the nearest.
+    """
+    known = {name for one in stranded_ for name in (one.workflow, one.step, f"{one.workflow}/{one.step}")}
+    for bundle in bundles_:
+        for workflow in bundle.workflows.values() if bundle else ():
+            steps = [step.id for step in workflow.all_steps]
+            known |= {workflow.name, *steps, *(f"{workflow.name}/{step}" for step in steps)}
+    for name in in_flight:
+        if name not in known:
+            raise NotFound(f"--in-flight: there is no step or workflow {name!r}", hint=find.nearest(name, known))
 
 
 def undecided(found: Collection[Stranded]) -> list[Stranded]:

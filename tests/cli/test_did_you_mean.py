@@ -34,6 +34,18 @@ MISTYPED = [
     (("event", "ticket.opned", "--customer", "ana@example.com"), 0, "ticket.opened"),
     (("customers", "show", "ana@exmple.com"), 1, "ana@example.com"),
     (("conversations", "close", "ana@exmple.com"), 1, "ana@example.com"),
+    (("plan", "--in-flight", "after-arrival/arived=stop"), 1, "after-arrival/arrived"),
+    (("apply", "--in-flight", "arived=stop"), 1, "arrived"),
+    (("release", "--in-flight", "arived=stop"), 1, "arrived"),
+    (("why", "A-1", "--step", "arived"), 1, "arrived"),
+    (("why", "ana@exmple.com"), 1, "ana@example.com"),
+    (("walk", "ana@exmple.com"), 1, "ana@example.com"),
+    (("simulate", "after-arival"), 1, "after-arrival"),
+    (("simulate", "after-arrival", "--order", "A-11"), 1, "A-1"),
+    (("simulate", "after-arrival", "--answer", "brokn"), 2, "broken"),
+    (("bundles", "show", "{bundle}", "workflows/after-arival.yaml"), 1, "workflows/after-arrival.yaml"),
+    (("bundles", "diff", "{mistyped}"), 1, "{bundle}"),
+    (("bundles", "rollback", "{mistyped}"), 1, "{bundle}"),
     (("suppressions", "check", "ana@exmple.com"), 0, "ana@example.com"),
     (("suppressions", "remove", "ana@exmple.com", "--yes"), 1, "ana@example.com"),
 ]
@@ -57,7 +69,9 @@ def known(played: Path, cli: Cli) -> Path:
 def test_a_mistyped_name_is_answered_with_the_nearest(
     known: Path, cli: Cli, args: tuple[str, ...], code: int, meant: str
 ) -> None:
-    assert f"Did you mean '{meant}'?" in cli(*args, code=code).err
+    bundle = cli("bundles", "list", "--json").document[0]["hash"][:12]
+    told = {"{bundle}": bundle, "{mistyped}": f"{bundle[:-1]}{'1' if bundle[-1] == '0' else '0'}"}
+    assert f"Did you mean '{told.get(meant, meant)}'?" in cli(*(told.get(one, one) for one in args), code=code).err
 
 
 def test_every_argument_that_names_something_is_tried() -> None:
