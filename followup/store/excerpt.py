@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Table, false, insert, or_, select, true
 
+from followup.core.enrollment import EnrollmentState
 from followup.core.message import MessageState
 from followup.core.timer import TimerKind
 from followup.store import suppressions
@@ -41,6 +42,7 @@ from followup.store.schema import suppressions as suppressed
 
 Which: TypeAlias = ColumnElement[bool]
 OVER = datetime(2000, 1, 1, tzinfo=UTC)  # when a lease has ended that nobody waits for
+NOBODY = 0  # the number of no customer
 
 LEFT_OUT: Mapping[Table, str] = {
     provider_events: "what was reported is on the letters already, or will be in seconds",
@@ -159,10 +161,20 @@ def lift_stops(conn: Connection) -> None:
 
 
 def take_out(conn: Connection, enrollment_id: int) -> None:
-    """Remove a run from a copy, with its letters and what was decided and said about them: as if it had never begun."""
+    """
+    Leave a run out of a copy, with its letters and what was decided and said about them: as if it had never begun.
+
+    Run and letters become nobody's. Their numbers must not be given again: the timeline speaks of letters by number,
+    and so do the keys of what happens once.
+    """
     own = select(messages.c.id).where(messages.c.enrollment_id == enrollment_id)
     for table in (past_tokens, message_aliases, visits, answers, replies, decisions):
         conn.execute(table.delete().where(table.c.message_id.in_(own)))
-    for table in (visits, answers, replies, decisions, messages):
+    for table in (visits, answers, replies, decisions):
         conn.execute(table.delete().where(table.c.enrollment_id == enrollment_id))
-    conn.execute(enrollments.delete().where(enrollments.c.id == enrollment_id))
+    letters = messages.update().where(messages.c.enrollment_id == enrollment_id)
+    conn.execute(letters.values(customer_id=NOBODY))
+    conn.execute(letters.where(messages.c.accepted_at.is_(None)).values(state=MessageState.CANCELLED.value))
+    ended = {"state": EnrollmentState.EXITED.value, "ended_at": enrollments.c.since, "wake_at": None}
+    run = enrollments.update().where(enrollments.c.id == enrollment_id)
+    conn.execute(run.values(customer_id=NOBODY, entry_key=f"left out: {enrollment_id}", **ended))

@@ -363,6 +363,9 @@ def test_a_run_on_a_real_order_begins_anew_and_writes_nothing_down(world: World)
     found = on_order(world, "check-in", "T-1", [SILENCE], check_in=CHECK_IN)
     assert [move.kind for move in found][:2] == ["entered", "wait"]
     assert (found[0].at, found[0].reason) == (world.clock.now(), "order.delivered")
+    assert "answer" not in {move.kind for move in found}, (
+        "what was said in the run that is left out was not said in this"
+    )
     assert dump(world.engine) == before
 
 
