@@ -58,13 +58,11 @@ def list_messages(state: str | None, workflow: str | None, limit: int, as_json: 
             one.message.state.value,
             output.local(at, app.clock.now().tzinfo) if (at := _moment(one.message)) else "–",
             one.email or "–",
-            one.order_number or "–",
-            one.message.letter,
-            _said(one, doubts),
+            _letter(one, doubts),
         )
         for one, doubts in found
     ]
-    output.table(("message", "state", "when", "customer", "order", "letter", ""), rows)
+    output.table(("message", "state", "when", "customer", "letter"), rows)
     if any(doubts is not None for _, doubts in found):
         output.hint("followup messages show MESSAGE", "what is known of one of them, and what to do")
 
@@ -192,6 +190,13 @@ def release(numbers: tuple[int, ...], workflow: str | None, as_json: bool) -> No
 
 def _moment(message: "StoredMessage") -> "datetime | None":
     return message.accepted_at or message.sending_at or message.due_at
+
+
+def _letter(one: "ListedMessage", doubts: tuple[str, ...] | None) -> str:
+    """Return which letter it is, about which order, and what was said of it."""
+    about = f"{one.message.letter} ({one.order_number})" if one.order_number else one.message.letter
+    said = _said(one, doubts)
+    return f"{about}: {said}" if said and said != one.message.state.value else about
 
 
 def _said(one: "ListedMessage", doubts: Sequence[str] | None) -> str:
