@@ -28,6 +28,7 @@ from followup.core.exits import event_names, find_exit
 from followup.core.facts import Facts, Sent, value_at, values_of
 from followup.core.message import NOT_SENT, MessageState
 from followup.core.schedule import as_moment, next_wall_time
+from followup.core.transfer import PASSED_BY
 from followup.core.workflow import (
     FINISHED,
     IMPLIED_EXITS,
@@ -291,7 +292,7 @@ class _Walk:
             return _Sleep(Phase.SENDING, None)
         if sent.accepted_at is not None:
             return _Go(onward, sent.accepted_at)
-        if sent.state is MessageState.CANCELLED:
+        if _ends_run(sent):
             return _End(Action.EXIT, sent.reason or "cancelled", sent.due_at or since)
         if sent.state in NOT_SENT:
             return _Go(onward, sent.due_at or since)
@@ -302,7 +303,7 @@ class _Walk:
         if sent is None:
             self._write(step, 0, step.letter, since)
             return _Sleep(Phase.SENDING, None)
-        if sent.state is MessageState.CANCELLED:  # a gate found that there is nobody to write to any more
+        if _ends_run(sent):
             return _End(Action.EXIT, sent.reason or "cancelled", sent.due_at or since)
         result = ask_result(step, self.facts, self.now)
         if result.not_asked is not None:
@@ -344,6 +345,11 @@ class _Walk:
                 return case.do[0].id if case.do else onward
         self.notes.append(Note(step.id, "branch", "no case holds"))
         return onward
+
+
+def _ends_run(sent: Sent) -> bool:
+    """Tell whether a gate found that there is nobody to write to any more; who was sent past a step is no such case."""
+    return sent.state is MessageState.CANCELLED and sent.reason not in PASSED_BY
 
 
 def goes_on_unasked(workflow: Workflow, ask: Ask) -> bool:

@@ -21,6 +21,7 @@ from followup.core.enrollment import Enrollment, EnrollmentState
 from followup.core.facts import Facts, values_of
 from followup.core.message import Purpose
 from followup.core.schedule import Calendar, SendWindow, in_words
+from followup.core.transfer import GONE_ON
 from followup.core.workflow import Ask, Send, Workflow, WorkflowStatus
 
 EXISTING_CUSTOMER = timedelta(days=730)  # 24 months after the last order
@@ -39,7 +40,7 @@ class VerdictKind(StrEnum):
     POSTPONE = "postponed"  # due again at ``until``
     SKIP = "skipped"
     EXPIRE = "expired"
-    CANCEL = "cancelled"  # and with it the run: there is nobody to write to any more
+    CANCEL = "cancelled"  # and with it the run, unless that has gone on: there is nobody to write to any more
     DOUBT = "unknown"  # it may have left already
 
 
@@ -145,6 +146,14 @@ def run_over(candidate: Candidate, now: datetime) -> Verdict | None:
     if candidate.enrollment.state is EnrollmentState.ACTIVE:
         return None
     return Verdict(VerdictKind.CANCEL, "run", f"its run is {candidate.enrollment.state.value}")
+
+
+def gone_on(candidate: Candidate, now: datetime) -> Verdict | None:
+    """A letter that was given up and is due again may be of a step that its run was sent past meanwhile."""
+    stands_at = candidate.enrollment.position.step
+    if stands_at == candidate.step:
+        return None
+    return Verdict(VerdictKind.CANCEL, "step", GONE_ON, {"stands_at": stands_at})
 
 
 def halted(candidate: Candidate, now: datetime) -> Verdict | None:
@@ -308,6 +317,7 @@ def first_letters(candidate: Candidate, now: datetime) -> Verdict | None:
 GATES: tuple[Gate, ...] = (
     in_doubt,
     run_over,
+    gone_on,
     halted,
     paused,
     order_void,

@@ -6,18 +6,19 @@ when a step is put in before them, so such steps are matched by their place amon
 steps, in order, as many as can be.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from followup.core.enrollment import Action, Phase, Position
 from followup.core.workflow import FINISHED, Branch, Case, Split, Step, Workflow
 
 T = TypeVar("T")
-_Way: TypeAlias = tuple[object, tuple[Step, ...]]  # its name or condition, and what it holds
-STOPPED = "its step was taken out"  # the outcome of runs that are stopped so
+STOPPED = "its step was taken out"  # the outcome of runs that are stopped so, and why letters of others do not leave
+GONE_ON = "its run has gone on"  # why a letter that was on its way out then does not leave
+PASSED_BY = frozenset({STOPPED, GONE_ON})
 ALIKE, SIMILAR = 3, 1  # how much a pair of steps counts: nothing was changed, or something
 
 
@@ -105,23 +106,33 @@ def _match_lists(old: Sequence[Step], new: Sequence[Step], found: dict[str, str]
 
 def _match_inside(one: Step, other: Step, found: dict[str, str]) -> None:
     """Match what two steps hold that are the same one: way by way, by name or condition, else by place."""
+    was: Sequence[tuple[object, tuple[Step, ...]]]
+    now: Sequence[tuple[object, tuple[Step, ...]]]
     match one, other:
         case Branch(), Branch():
-            _match_ways([(way.when, way.do) for way in one.cases], [(way.when, way.do) for way in other.cases], found)
+            was, now = [(case.when, case.do) for case in one.cases], [(case.when, case.do) for case in other.cases]
         case Split(), Split():
-            _match_ways(
-                [(way.name, way.do) for way in one.variants], [(way.name, way.do) for way in other.variants], found
-            )
-
-
-def _match_ways(was: Sequence[_Way], now: Sequence[_Way], found: dict[str, str]) -> None:
-    named = dict(now)
-    for name, do in was:
-        if name in named:
-            _match_lists(do, named[name], found)
-    gone, new = [way for way in was if way[0] not in named], [way for way in now if way[0] not in dict(was)]
-    for (_, before), (_, after) in zip(gone, new, strict=False):
+            was = [(variant.name, variant.do) for variant in one.variants]
+            now = [(variant.name, variant.do) for variant in other.variants]
+        case _:
+            return
+    for before, after in _same_ways(was, now):
         _match_lists(before, after, found)
+
+
+def _same_ways(
+    was: Sequence[tuple[object, tuple[Step, ...]]], now: Sequence[tuple[object, tuple[Step, ...]]]
+) -> Iterator[tuple[tuple[Step, ...], tuple[Step, ...]]]:
+    """Yield what two steps hold on the ways that are the same: those called alike, wherever, then the rest by place."""
+    left, rest = list(was), []
+    for name, after in now:
+        same = next((way for way in left if way[0] == name), None)
+        if same is None:
+            rest.append(after)
+        else:
+            left.remove(same)
+            yield same[1], after
+    yield from zip((before for _, before in left), rest, strict=False)
 
 
 def _likeness(one: Step, other: Step, found: Mapping[str, str]) -> int:

@@ -1,7 +1,7 @@
 """Move enrollments on: facts for the whole batch, one decision each in memory, one bulk write."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -41,7 +41,7 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
     Take each enrollment to the next thing it has to wait for; return how many were looked at.
 
     One that is in an older version of its workflow is taken to there in that, and goes on from there in what was
-    applied since: what was over already is over.
+    applied since: what was over already is over. One that was only moved to that version goes on as it stands.
 
     Safe to run twice and in several processes: the rows are held from the reading of the facts to the
     writing of the decision, and an enrollment that has ended is passed over.
@@ -50,7 +50,8 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
     with writing(engine, "advance") as conn:
         held = enrollments.lock(conn, ids)
         known = facts.read(conn, held, library=library, now=now)
-        decided = _with_free_customers(conn, list(_decided(known.values(), now)))
+        passing = _passing(conn, held, library)
+        decided = _with_free_customers(conn, list(_decided(_without(known, passing), now)))
         enrollments.save(conn, [_moved(one, decision, now) for one, decision in decided])
         for one, decision in decided:
             _withdraw(conn, one, decision, now)
@@ -58,8 +59,18 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
         decisions.add(conn, [_noted(one, note, now) for one, decision in decided for note in decision.notes])
         _act(conn, decided, library=library, now=now)
         going_on = [_after(one, decision) for one, decision in decided if not decision.ended]
-        transfer.move(conn, going_on, library=library, now=now)
+        transfer.move(conn, [*passing, *going_on], library=library, now=now)
     return len(held)
+
+
+def _passing(conn: Connection, held: Sequence[StoredEnrollment], library: Library) -> list[StoredEnrollment]:
+    bundle = library.newest(conn)
+    return [run for run in held if transfer.passes_through(conn, run, bundle, library)]
+
+
+def _without(known: Mapping[int, Known], runs: Collection[StoredEnrollment]) -> list[Known]:
+    left_out = {run.id for run in runs}
+    return [one for key, one in known.items() if key not in left_out]
 
 
 def _after(one: Known, decision: Decision) -> StoredEnrollment:

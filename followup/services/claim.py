@@ -12,12 +12,13 @@ from followup.core import tokens
 from followup.core.facts import Facts
 from followup.core.gates import DAY, PER_DAY, Candidate, Verdict, VerdictKind, judge, last_chance
 from followup.core.message import Action
-from followup.core.workflow import Letter, Workflow
+from followup.core.workflow import Workflow
 from followup.services import facts
 from followup.services.facts import Known
 from followup.services.library import Library
 from followup.services.room import Room, Standing
 from followup.services.surroundings import Surroundings, Wanting
+from followup.services.transfer import letter_of, signed_by
 from followup.services.verdicts import decided_about
 from followup.store import customers, decisions, enrollments, messages, workflow_limits
 from followup.store.messages import StoredMessage
@@ -86,6 +87,7 @@ def claim(
     wanted = [message for message in wanted if message.id in still_due]
     bundle = library.newest(conn)
     known = facts.read(conn, list(held.values()), library=library, now=now)
+    wanted = [_as_its_step_says(conn, message, known) for message in wanted]
     _hold_limits(conn, wanted, known)
     candidates = _candidates(conn, wanted, known, bundle=bundle, suppression_key=suppression_key, now=now)
     today = _left_today(conn, wanted, known, now)
@@ -120,11 +122,22 @@ def _one_each(due: Sequence[StoredMessage]) -> list[StoredMessage]:
     return list(first.values())
 
 
+def _as_its_step_says(conn: Connection, message: StoredMessage, known: Mapping[int, Known]) -> StoredMessage:
+    """Return a letter as its step has it: one that was on its way when that was changed has come back as it was."""
+    workflow = known[message.enrollment_id].workflow
+    step = workflow.step(message.step)
+    letter = letter_of(step, message.round)
+    if letter is None or letter == message.letter:
+        return message
+    sender = signed_by(step, workflow)
+    messages.reassign(conn, message.enrollment_id, message.step, message.round, letter=letter, sender=sender)
+    return replace(message, letter=letter, sender=sender)
+
+
 def _signer(bundle: Bundle, message: StoredMessage, known: Mapping[int, Known]) -> str:
     """Return who signs the letter as it stands: itself may say so, else its step or workflow does."""
     one = known[message.enrollment_id]
-    step = one.workflow.step(message.step)
-    otherwise = (step.sender if isinstance(step, Letter) else None) or one.workflow.sender
+    otherwise = signed_by(one.workflow.step(message.step), one.workflow)
     if message.letter not in bundle.defaults:
         return otherwise
     return bundle.letter(message.letter, one.facts.customer.language).sender or otherwise

@@ -88,15 +88,15 @@ def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, i
         library = Library()
         before = library.find_newest(conn)
         _check_decisions(conn, before, bundle, library, in_flight)
-        unblocked = _unblock(conn)
         switched = {name: switch for name, switch in switches.current(conn).items() if name in _live(bundle)}
         if not bundles.add(conn, bundle.hash, bundle.files, now=now, in_flight=in_flight):
-            return Applied(bundle, changed=False, unblocked=unblocked, switched=switched)
+            return Applied(bundle, changed=False, unblocked=_unblock(conn), switched=switched)
         resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
-        asked = ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
         versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
-        enrollments.finish_no_more(conn, versions)
         timers.reset(conn, before, bundle, now=now)
+        enrollments.finish_no_more(conn, versions)
+        asked = ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
+        unblocked = _unblock(conn)
         held = messages.held(conn, workflows=resumed) if resumed else []
         released = release(conn, held, because=RESUMED, library=library, now=now)
         said = {"bundle": bundle.hash, "before": before.hash if before else None, "released": released}
@@ -114,36 +114,54 @@ def _check_decisions(
         raise transfer.StrandedPeople(undecided)
 
 
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """Where people stand who are not in the bundle that runs, which is the one of that hash."""
+
+    bundle: str
+    places: list[Standing]
+
+    @property
+    def number(self) -> int:
+        return sum(place.number for place in self.places)
+
+
 def _move_inside(engine: Engine, library: Library, clock: Clock) -> int:
     """
     Have everybody inside go on in what was applied; return how many do now.
 
-    Each batch is one transaction; doing it again takes up what an earlier one left. Who is busy meanwhile is looked
-    at soon, and moved then.
+    Each batch is one transaction; doing it again takes up what an earlier one left. Others may apply something else, or
+    move people to what ran before, at the same time: so it is looked again, until nothing changes any more. Who is busy
+    all the while is looked at soon, and moved then.
     """
-    with reading(engine) as conn:
-        behind = _behind(conn, library)
-    for place in behind:
-        _carry_over(engine, place, library, clock)
-    versions = sorted({place.version_id for place in behind})
-    for version_id in versions:
-        for ids in _batches(engine, version_id):
-            advance(engine, ids, library=library, clock=clock)
-    for version_id in versions:
-        for ids in _batches(engine, version_id):
-            with writing(engine, "deploy.wake") as conn:
-                enrollments.wake(conn, ids, at=clock.now())
-    number = sum(place.number for place in behind)
-    if not number:
-        return 0
-    with writing(engine, "deploy.moved") as conn:
-        moved = number - sum(place.number for place in _behind(conn, library))
-        audit.add(conn, "apply.moved", {"bundle": library.newest(conn).hash, "people": moved}, now=clock.now())
+    moved, behind = 0, _behind(engine, library)
+    while behind.number:
+        _move(engine, behind.places, library, clock)
+        still = _behind(engine, library)
+        moved += max(0, behind.number - still.number)
+        if still == behind:
+            break
+        behind = still
+    for ids in _inside(engine, behind.places):
+        with writing(engine, "deploy.wake") as conn:
+            enrollments.wake(conn, ids, at=clock.now())
+    if moved:
+        with writing(engine, "deploy.moved") as conn:
+            audit.add(conn, "apply.moved", {"bundle": library.newest(conn).hash, "people": moved}, now=clock.now())
     return moved
 
 
-def _behind(conn: Connection, library: Library) -> list[Standing]:
-    return transfer.outdated(conn, library.newest(conn), library, enrollments.standing(conn))
+def _behind(engine: Engine, library: Library) -> _Behind:
+    with reading(engine) as conn:
+        bundle = library.newest(conn)
+        return _Behind(bundle.hash, transfer.outdated(conn, bundle, library, enrollments.standing(conn)))
+
+
+def _move(engine: Engine, places: Collection[Standing], library: Library, clock: Clock) -> None:
+    for place in places:
+        _carry_over(engine, place, library, clock)
+    for ids in _inside(engine, places):
+        advance(engine, ids, library=library, clock=clock)
 
 
 def _carry_over(engine: Engine, place: Standing, library: Library, clock: Clock) -> None:
@@ -160,16 +178,18 @@ def _carry_over(engine: Engine, place: Standing, library: Library, clock: Clock)
                 return
 
 
-def _batches(engine: Engine, version_id: int) -> Iterator[list[int]]:
-    """Yield those who are still in a version, batch by batch, by id."""
-    last = 0
-    while True:
-        with reading(engine) as conn:
-            ids = enrollments.in_version(conn, version_id, after_id=last, limit=BATCH)
-        if not ids:
-            return
-        yield ids
-        last = ids[-1]
+def _inside(engine: Engine, places: Collection[Standing]) -> Iterator[list[int]]:
+    """Yield those who are still in the versions of *places*, batch by batch, by id."""
+    for version_id in sorted({place.version_id for place in places}):
+        last = 0
+        while ids := _some_in_version(engine, version_id, last):
+            yield ids
+            last = ids[-1]
+
+
+def _some_in_version(engine: Engine, version_id: int, after_id: int) -> list[int]:
+    with reading(engine) as conn:
+        return enrollments.in_version(conn, version_id, after_id=after_id, limit=BATCH)
 
 
 def ask_for_first(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
 from followup.core.enrollment import Phase, moved
-from followup.core.transfer import InFlight, Landing, land, matches, unchanged
+from followup.core.transfer import STOPPED, InFlight, Landing, land, matches, unchanged
 from followup.core.workflow import Ask, Letter, Step, Workflow
 from followup.errors import FollowupError, NotFound
 from followup.services import find
@@ -113,9 +113,9 @@ class SamePlace:
 
 
 def same_place(conn: Connection, place: Standing, bundle: Bundle, library: Library) -> SamePlace | None:
-    """Return where those at *place* go on in *bundle* if it says the same there, and ends their runs by the same."""
+    """Return where those at *place* go on in *bundle* if it says the same there, and hears and ends by the same."""
     new, old = bundle.workflows.get(place.workflow), library.workflow(conn, place.version_id)
-    if new is None or new.exit_on != old.exit_on:
+    if new is None or _around(new) != _around(old):
         return None
     to = SamePlace((place.workflow, version_of(bundle, place.workflow)[0]), None)
     if place.step is None:
@@ -127,8 +127,14 @@ def same_place(conn: Connection, place: Standing, bundle: Bundle, library: Libra
     return replace(to, step=there)
 
 
-def signed_by(step: Step, workflow: Workflow) -> str:
-    """Return the key of who signs what *step* sends, if the letter itself names nobody."""
+def _around(workflow: Workflow) -> tuple[object, ...]:
+    """Return what a workflow says beside its steps that decides what those inside hear, and when their waits end."""
+    window = workflow.send_window
+    return workflow.exit_on, workflow.trigger, window.fallback_zone if window else None
+
+
+def signed_by(step: Step | None, workflow: Workflow) -> str:
+    """Return the key of who signs what *step* sends, unless the letter itself names somebody."""
     return (step.sender if isinstance(step, Letter) else None) or workflow.sender
 
 
@@ -154,6 +160,19 @@ def undecided(found: Collection[Stranded]) -> list[Stranded]:
     return [one for one in found if one.how is None or (one.gone and one.how is InFlight.SKIP)]
 
 
+def passes_through(conn: Connection, run: StoredEnrollment, bundle: Bundle, library: Library) -> bool:
+    """
+    Tell whether a run goes on in *bundle* without a look by the version it is in.
+
+    That is one that was only moved there: whoever goes back at once undoes what nobody has acted by yet.
+    """
+    return run.is_fresh and not run.finishes and not _is_current(conn, run, bundle, library)
+
+
+def _is_current(conn: Connection, run: StoredEnrollment, bundle: Bundle, library: Library) -> bool:
+    return library.is_current(conn, bundle, run.enrollment.workflow, run.version_id)
+
+
 def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library, now: datetime) -> None:
     """
     Move *runs* that have not ended, as they stand, to what was applied; the caller holds them.
@@ -161,27 +180,26 @@ def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library
     Those at a step that is gone, about whom nothing was decided, finish the version they are in.
     """
     bundle = library.newest(conn)
-    behind = [
-        run
-        for run in runs
-        if not run.finishes and not library.is_current(conn, bundle, run.enrollment.workflow, run.version_id)
-    ]
+    behind = [run for run in runs if not run.finishes and not _is_current(conn, run, bundle, library)]
     if not behind:
         return
     in_flight = bundles.in_flight_of(conn, bundle.hash)
     names = {run.enrollment.workflow for run in behind} & set(bundle.workflows)
     versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in names})
-    moves, finishing = [], []
+    unsent = messages.runs_with_unsent(conn, [run.id for run in behind])
+    moves, finishing, noted = [], [], []
     for run in behind:
         there = landing(conn, run, in_flight, bundle=bundle, library=library, now=now)
         if there is None:
             finishing.append(run.id)
         else:
-            _take_along(conn, run, there, bundle.workflows.get(run.enrollment.workflow), now)
+            if run.id in unsent:
+                _take_along(conn, run, there, bundle.workflows.get(run.enrollment.workflow), now)
             version = versions.get(run.enrollment.workflow, run.version_id)
             moves.append(_transferred(run, there, version, now))
         said = _what_became(run, there, library.workflow(conn, run.version_id), bundle)
-        decisions.add(conn, [_noted(run, said, now)] if said else [])
+        noted += [_noted(run, said, now)] if said else []
+    decisions.add(conn, noted)
     enrollments.finish(conn, finishing)
     enrollments.transfer(conn, moves)
 
@@ -212,7 +230,7 @@ def _take_along(
         return
     if landing.left is not None:
         for round_ in (0, 1):
-            withdraw(conn, run.id, landing.left, round_, reason=UNNEEDED, now=now)
+            withdraw(conn, run.id, landing.left, round_, reason=STOPPED, now=now)
         return
     step = workflow.step(landing.position.step or "") if workflow else None
     if workflow is None or not isinstance(step, Letter):
@@ -243,7 +261,7 @@ def _transferred(run: StoredEnrollment, landing: Landing, version: int, now: dat
         state=moved(enrollment.state, landing.ended) if landing.ended else enrollment.state,
         position=landing.position,
         moved_at=now,
-        wake_at=None if landing.ended else min(run.wake_at or now, now),
+        wake_at=None if landing.ended else now,
         ended_at=now if landing.ended else None,
         outcome=landing.outcome,
     )

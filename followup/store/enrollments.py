@@ -65,6 +65,11 @@ class StoredEnrollment:
     def id(self) -> int:
         return self.enrollment.id
 
+    @property
+    def is_fresh(self) -> bool:
+        """Tell whether the run was moved to its version, and nobody has looked at it since."""
+        return self.wake_at is not None and self.wake_at == self.enrollment.moved_at
+
     def ended(self, outcome: str, *, at: datetime) -> Moved:
         """Return the run as an exit with *outcome* leaves it; what it has under way is the caller's to withdraw."""
         return Moved(
@@ -224,7 +229,7 @@ def transfer(conn: Connection, runs: Sequence[Transferred]) -> None:
         for one in runs
     ]
     guarded = update(enrollments).where(enrollments.c.id == bindparam("key"), enrollments.c.ended_at.is_(None))
-    values = {"version_id": bindparam("version"), "rev": enrollments.c.rev + 1, "finishes": False}
+    values = {"version_id": bindparam("version"), "rev": enrollments.c.rev + 1, "finishes": False, "leased_until": None}
     conn.execute(guarded.values(values), rows)
 
 

@@ -290,6 +290,13 @@ def reassign(conn: Connection, enrollment_id: int, step: str, round_: int, *, le
     conn.execute(update(messages).where(*mine, unsent).values(letter=letter, sender=sender))
 
 
+def runs_with_unsent(conn: Connection, enrollment_ids: Collection[int]) -> set[int]:
+    """Return those of these runs that have a message which has not left yet and can be withdrawn."""
+    unsent = messages.c.state.in_([state.value for state in CANCELLABLE])
+    wanted = select(messages.c.enrollment_id).where(messages.c.enrollment_id.in_(list(enrollment_ids)), unsent)
+    return set(conn.scalars(wanted))
+
+
 def held(
     conn: Connection,
     *,
@@ -326,6 +333,12 @@ def runs_held(conn: Connection, workflows: Collection[str], *, limit: int) -> li
     """Return the runs of *workflows* that have letters which are held; each may come repeatedly."""
     held_ = messages.c.state == literal_column("'held'"), messages.c.workflow.in_(list(workflows))
     return list(conn.scalars(select(messages.c.enrollment_id).where(*held_).order_by(messages.c.id).limit(limit)))
+
+
+def runs_blocked(conn: Connection, *, limit: int) -> list[int]:
+    """Return the runs whose letters are blocked; each may come repeatedly."""
+    wanted = select(messages.c.enrollment_id).where(messages.c.state == literal_column("'blocked'"))
+    return list(conn.scalars(wanted.order_by(messages.c.id).limit(limit)))
 
 
 @dataclass(frozen=True, slots=True)

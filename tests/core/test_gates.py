@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from followup.core.customer import ConsentBasis
-from followup.core.enrollment import EnrollmentState
+from followup.core.enrollment import EnrollmentState, Phase, Position
 from followup.core.gates import (
     FIRST_LETTERS,
     GATES,
@@ -428,13 +428,10 @@ def test_a_reminder_moved_too_near_the_timeout_is_dropped_then():
 # -- the order between them --
 
 
-def an_ended_enrollment():
-    return replace(an_enrollment(a_workflow(ask("q"))), state=EnrollmentState.EXITED)
-
-
 OBJECTIONS = [
     ("restored", {"in_doubt_until": on(3)}),
-    ("run", {"enrollment": an_ended_enrollment()}),
+    ("run", {"enrollment": {"state": EnrollmentState.EXITED}}),
+    ("step", {"enrollment": {"position": Position("later", Phase.WAITING, START)}}),
     ("halted", {"halted": "an operator"}),
     ("paused", {"workflow": {"status": WorkflowStatus.PAUSED}}),
     ("order", {"known": {"order": an_order(status=OrderStatus.CANCELLED)}}),
@@ -456,7 +453,9 @@ def with_objections(*options):
     merged = {"step": ask("q"), "known": {"sent": by_step(sent("q"))}, "workflow": {}}
     for option in options:
         for key, value in option.items():
-            merged[key] = {**merged[key], **value} if key in {"known", "workflow"} else value
+            merged[key] = {**merged.get(key, {}), **value} if key in {"known", "workflow", "enrollment"} else value
+    if changed := merged.pop("enrollment", None):
+        merged["enrollment"] = replace(an_enrollment(a_workflow(ask("q"))), **changed)
     return a_candidate(**{"round": 1, "due_at": on(3), **merged})
 
 

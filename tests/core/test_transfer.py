@@ -6,10 +6,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from followup.core.decide import decide
 from followup.core.enrollment import Action, Phase, Position
-from followup.core.transfer import STOPPED, InFlight, Landing, following, land, matches
+from followup.core.message import MessageState
+from followup.core.transfer import GONE_ON, STOPPED, InFlight, Landing, following, land, matches
 from followup.core.workflow import Step, Workflow
-from tests.core.make import a_workflow, answer, ask, branch, case, days, on, otherwise, send, split, stop, variant, wait
+from tests.core.make import (
+    START,
+    a_workflow,
+    an_enrollment,
+    answer,
+    ask,
+    branch,
+    by_step,
+    case,
+    days,
+    facts,
+    on,
+    otherwise,
+    send,
+    sent,
+    split,
+    stop,
+    variant,
+    wait,
+)
 
 NOW = on(3)
 
@@ -180,3 +201,22 @@ def test_whoever_is_held_out_goes_along() -> None:
 
     assert landed(nowhere, one, a_workflow(ask("arrived"))) == Landing(nowhere)
     assert landed(nowhere, one, None) is None
+
+
+@pytest.mark.parametrize("reason", [STOPPED, GONE_ON])
+def test_who_comes_again_to_a_step_they_were_sent_past_goes_on(reason: str) -> None:
+    workflow = a_workflow(send("s"), wait("w", days(1)))
+    run = replace(an_enrollment(workflow), position=Position("s", Phase.BEFORE, START))
+    withdrawn = sent("s", state=MessageState.CANCELLED, accepted_at=None, reason=reason)
+    decision = decide(workflow, run, facts(sent=by_step(withdrawn)), now=on(0))
+    assert (decision.position.step, decision.ended) == ("w", None)
+    gone = replace(withdrawn, reason="the order was cancelled")
+    assert decide(workflow, run, facts(sent=by_step(gone)), now=on(0)).ended is Action.EXIT
+
+
+def test_a_question_they_were_sent_past_was_not_asked() -> None:
+    workflow = a_workflow(ask("q"))
+    run = replace(an_enrollment(workflow), position=Position("q", Phase.BEFORE, START))
+    withdrawn = sent("q", state=MessageState.CANCELLED, accepted_at=None, reason=STOPPED)
+    decision = decide(workflow, run, facts(sent=by_step(withdrawn)), now=on(0))
+    assert decision.outcome == f"not asked: {STOPPED}"
