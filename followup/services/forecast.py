@@ -6,20 +6,23 @@ nobody answered and nobody came in. Nothing is written, and nobody waits for it.
 """
 
 import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 
 from followup.core.decide import decide
-from followup.core.decision import CancelMessages, NewMessage
+from followup.core.decision import CancelMessages, Effect, HandOff, NewMessage, RememberValues
 from followup.core.enrollment import EnrollmentState
 from followup.core.facts import Sent
 from followup.core.gates import DAY, PER_DAY, VerdictKind, judge, last_chance, not_live
 from followup.core.message import MessageState
+from followup.core.people import covering
 from followup.core.workflow import WorkflowStatus
 from followup.services.facts import Known
 from followup.services.surroundings import Surroundings, Wanting
+from followup.services.transfer import letter_of, signed_by
 from followup.store.messages import StoredMessage
 
 _STATE = {
@@ -27,7 +30,7 @@ _STATE = {
     VerdictKind.EXPIRE: MessageState.EXPIRED,
     VerdictKind.CANCEL: MessageState.CANCELLED,
 }
-_WAITS = (MessageState.DUE, MessageState.HELD)
+_TRIED = (MessageState.DUE, MessageState.BLOCKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Forecast:
 
     Args:
         left_today: by workflow that counts them: when letters left in the last 24 hours.
+        unread: workflows of which a person wants to read the first letters, and has not yet.
     """
 
     def __init__(
@@ -61,24 +65,79 @@ class Forecast:
         now: datetime,
         until: datetime,
         left_today: Mapping[str, Sequence[datetime]],
+        unread: Collection[str],
     ) -> None:
-        self.around, self.now, self.until = around, now, until
+        self.around, self.now, self.until, self.unread = around, now, until, unread
         self.today = {name: list(left) for name, left in left_today.items()}
         self.left: list[Leaving] = []
         self.lately: dict[int, list[tuple[datetime, int, str]]] = {}  # by customer: when, of which run and step
+        self.waiting: dict[int, datetime] = {}  # by customer who was handed to a person: since when they wait
+        self.handed: Counter[str] = Counter()  # by person: how many of them
+        self.remembered: dict[int, dict[str, object]] = {}  # by customer: what was learned of them
         self._agenda: list[tuple[datetime, int, int, _Run, tuple[str, int] | None]] = []
         self._numbers = count()
 
-    def add(self, known: Known, written: Sequence[StoredMessage], *, live_again: bool, unread: Collection[int]) -> None:
-        """Take a run in, with its letters; *live_again*: those that a pause held go now."""
+    def add(self, known: Known, written: Sequence[StoredMessage]) -> None:
+        """Take a run in, with its letters."""
         run = _Run(known)
         for message in written:
             if message.state is MessageState.DUE:
-                self._want(run, Wanting.stored(message, unread=message.id in unread))
+                self._want(run, Wanting.stored(message, unread=self._is_unread(message)))
+        self._begin(run)
+
+    def apply(
+        self, known: Known, written: Sequence[StoredMessage], move: Callable[[Known], Known | None], *, live_again: bool
+    ) -> None:
+        """
+        Take a run in, with its letters, as applying a folder leaves them.
+
+        What is over already in its old version is over (services.advance), then it is moved. What is blocked is tried
+        again, and leaves if nothing lacks any more.
+
+        Args:
+            move: returns a run as it stands in what was applied; None: it ends.
+            live_again: letters that a pause held go now.
+        """
+        run = _Run(known)
+        for message in written:
+            if message.state in _TRIED and message.due_at is not None:
+                self._want(run, Wanting.stored(message, unread=self._is_unread(message)))
             elif message.state is MessageState.HELD and live_again and message.reason in _PAUSES:
-                self._write(run, message.step, message.round, message.letter, self.now)
-        if known.stored.enrollment.state is EnrollmentState.ACTIVE and known.stored.wake_at is not None:
-            self._plan(max(known.stored.wake_at, self.now), run, None)
+                unread = self._is_unread(message)
+                self._write(run, message.step, message.round, message.letter, self.now, unread=unread)
+        blocked = {(message.step, message.round) for message in written if message.state is MessageState.BLOCKED}
+        wake_at = known.stored.wake_at
+        if self._is_active(run) and wake_at is not None and wake_at <= self.now and not known.stored.is_fresh:
+            self._look(run, self.now)
+        moved = None if run.over else move(run.known)
+        if moved is None:
+            run.over = True
+            return
+        run.known = moved
+        for key, letter in list(run.letters.items()):
+            self._take_along(run, letter, was_blocked=key in blocked)
+        self._begin(run)
+
+    def _take_along(self, run: _Run, letter: Wanting, *, was_blocked: bool) -> None:
+        """Have a letter be what its step says now; it does not leave if that is none, or who signs it is gone."""
+        step, bundle = run.known.workflow.step(letter.step), self.around.bundle
+        name = letter_of(step, letter.round)
+        lacks = was_blocked and not (name in bundle.defaults and signed_by(step, run.known.workflow) in bundle.people)
+        if name is None or lacks:
+            del run.letters[letter.step, letter.round]
+        else:
+            run.letters[letter.step, letter.round] = replace(letter, letter=name)
+
+    def _is_unread(self, message: StoredMessage) -> bool:
+        return message.workflow in self.unread and message.approved_at is None
+
+    @staticmethod
+    def _is_active(run: _Run) -> bool:
+        return run.known.stored.enrollment.state is EnrollmentState.ACTIVE
+
+    def _begin(self, run: _Run) -> None:
+        if self._is_active(run) and run.known.stored.wake_at is not None:
+            self._plan(max(run.known.stored.wake_at, self.now), run, None)
 
     def play(self) -> list[Leaving]:
         """Return what leaves, the first first."""
@@ -99,39 +158,72 @@ class Forecast:
         run.letters[letter.step, letter.round] = letter
         self._plan(max(letter.due_at, self.now), run, (letter.step, letter.round))
 
-    def _write(self, run: _Run, step: str, round_: int, letter: str, due_at: datetime) -> None:
+    def _write(self, run: _Run, step: str, round_: int, letter: str, due_at: datetime, *, unread: bool) -> None:
         not_after = last_chance(run.known.workflow, step, due_at, run.known.facts.calendar)
-        self._want(run, Wanting(step=step, round=round_, letter=letter, due_at=due_at, not_after=not_after))
+        wanting = Wanting(step=step, round=round_, letter=letter, due_at=due_at, not_after=not_after, unread=unread)
+        self._want(run, wanting)
 
     def _look(self, run: _Run, at: datetime) -> None:
         """Take a run to where it has to wait next."""
         if run.over:
             return
+        self._learn(run)
         enrollment = run.known.stored.enrollment
         decision = decide(run.known.workflow, enrollment, run.known.facts, now=at)
         enrollment = replace(enrollment, position=decision.position, waited=decision.waited)
-        run.known = replace(run.known, stored=replace(run.known.stored, enrollment=enrollment))
+        about = replace(run.known.facts, stands_at=decision.position.step)
+        if decision.waited is not None:
+            about = replace(about, timed_out=decision.waited.timed_out)
+        run.known = replace(run.known, stored=replace(run.known.stored, enrollment=enrollment), facts=about)
         for effect in decision.effects:
-            if isinstance(effect, CancelMessages):
-                cancelled = [key for key in run.letters if effect.step is None or key == (effect.step, effect.round)]
-                for key in cancelled:
-                    del run.letters[key]
-            elif isinstance(effect, NewMessage):
-                self._sent(run, effect.step, effect.round, MessageState.DUE, due_at=effect.due_at)
-                self._write(run, effect.step, effect.round, effect.letter, effect.due_at)
+            self._do(run, effect)
         if decision.ended:
             run.over = True
         elif decision.wake_at is not None:
             self._plan(max(decision.wake_at, at), run, None)
 
+    def _do(self, run: _Run, effect: Effect) -> None:
+        customer = run.known.stored.customer_id
+        match effect:
+            case CancelMessages():
+                cancelled = [key for key in run.letters if effect.step is None or key == (effect.step, effect.round)]
+                for key in cancelled:
+                    del run.letters[key]
+            case NewMessage():
+                self._sent(run, effect.step, effect.round, MessageState.DUE, due_at=effect.due_at)
+                unread = run.known.workflow.name in self.unread
+                self._write(run, effect.step, effect.round, effect.letter, effect.due_at, unread=unread)
+            case HandOff() if customer not in self.waiting and customer not in self.around.waiting:
+                self.waiting[customer] = effect.at
+                people, zone = self.around.bundle.people, self.around.bundle.shop.zone
+                self.handed[covering(people, effect.person, self.now, otherwise=zone)] += 1
+            case RememberValues():
+                self.remembered.setdefault(customer, {}).update(effect.values)
+
+    def _learn(self, run: _Run) -> None:
+        """Have a run know what others have learned of its customer meanwhile."""
+        about = run.known.facts
+        if learned := self.remembered.get(run.known.stored.customer_id):
+            customer = replace(about.customer, remembered={**about.customer.remembered, **learned})
+            run.known = replace(run.known, facts=replace(about, customer=customer))
+
     def _try(self, run: _Run, letter: Wanting, at: datetime) -> None:
         """Ask the gates whether a letter may leave, and have what follows from it."""
+        self._learn(run)
         customer, name = run.known.stored.customer_id, run.known.workflow.name
         own = (run.known.stored.id, letter.step)
         lately = tuple(left for left, *whose in self.lately.get(customer, ()) if tuple(whose) != own)
-        today = [left for left in self.today.get(name, ()) if left > at - DAY]
+        limit = run.known.workflow.per_day
+        today = [left for left in self.today.get(name, [])[-limit:] if left > at - DAY] if limit else []
         candidate = self.around.candidate(run.known, letter)
-        candidate = replace(candidate, recent=tuple(sorted((*candidate.recent, *lately))), today=tuple(today))
+        candidate = replace(
+            candidate,
+            recent=tuple(sorted((*candidate.recent, *lately))),
+            today=tuple(today),
+            waiting_since=candidate.waiting_since or self.waiting.get(customer),
+            waiting_for_owner=candidate.waiting_for_owner
+            + self.handed[self.around.listening[run.known.workflow.owner]],
+        )
         verdict = judge(candidate, now=at)
         key = (letter.step, letter.round)
         if verdict is None:

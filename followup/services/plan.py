@@ -167,6 +167,7 @@ class _Planner:
                 name: replace(one, status=self.switched.get(name, one.status)) for name, one in bundle.workflows.items()
             },
         )
+        self._landed: dict[int, tuple[Known, Known | None]] = {}  # by run: as it is, and where it goes on
         self.changes = changes(library.as_applied(conn) if self.before else None, bundle)
         self.standing = enrollments.standing(conn) if self.before else []
         self.live_again = self._live(self.after) - (self._live(self.before) if self.before else set())
@@ -260,6 +261,8 @@ class _Planner:
         until = self.now + DAY
         found = dict.fromkeys(enrollments.due_by(self.conn, until, limit=MOST + 1))
         found |= dict.fromkeys(messages.runs_due_by(self.conn, until, limit=MOST + 1))
+        if self.changes:
+            found |= dict.fromkeys(messages.runs_blocked(self.conn, limit=MOST + 1))
         if self.live_again:
             found |= dict.fromkeys(messages.runs_held(self.conn, self.live_again, limit=MOST + 1))
         for version_id in sorted({one.version_id for one in changing if not self._stays(one)}):
@@ -285,37 +288,51 @@ class _Planner:
         ids = list(known)
         for start in range(0, len(ids), BATCH):
             written |= messages.of_enrollments(self.conn, ids[start : start + BATCH])
-        moved = {key: self._moved(one) for key, one in known.items()} if self.changes else dict(known)
-        then = {key: one for key, one in moved.items() if one is not None}
-        return self._count(known, written, self.before), self._count(then, written, self.after)
+        return self._count(known, written, self.before), self._count(known, written, self.after)
 
     def _count(self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]], bundle: Bundle) -> Soon:
-        names = {one.workflow.name for one in known.values()}
+        applying = bundle is self.after and bool(self.changes)
+        moved = [there for one in known.values() if (there := self._moved(one))] if applying else list(known.values())
         around = Surroundings.read(
-            self.conn, list(known.values()), names, bundle=bundle, suppression_key=self.key, now=self.now
+            self.conn,
+            [*known.values(), *moved] if applying else moved,
+            {one.workflow.name for one in known.values()},
+            bundle=bundle,
+            suppression_key=self.key,
+            now=self.now,
         )
-        limits = {one.workflow.name: one.workflow.per_day for one in known.values() if one.workflow.per_day}
+        limits = {one.workflow.name: one.workflow.per_day for one in moved if one.workflow.per_day}
         today = {
             name: messages.left_since(self.conn, name, self.now - DAY, now=self.now, limit=limit)
             for name, limit in sorted(limits.items())
         }
-        forecast = Forecast(around, now=self.now, until=self.now + DAY, left_today=today)
-        pending = set(workflow_limits.pending(self.conn))
+        unread = self._unread(bundle)
+        forecast = Forecast(around, now=self.now, until=self.now + DAY, left_today=today, unread=unread)
         for key, one in known.items():
-            letters = [self._as_it_is_then(message, one) for message in written.get(key, ())]
-            unread = {letter.id for letter in letters if letter.workflow in pending and letter.approved_at is None}
-            again = bundle is self.after and one.workflow.name in self.live_again
-            forecast.add(one, letters, live_again=again, unread=unread)
+            if applying:
+                again = one.workflow.name in self.live_again
+                forecast.apply(one, written.get(key, ()), self._moved, live_again=again)
+            else:
+                forecast.add(one, written.get(key, ()))
         return _soon(forecast.play(), self.now)
 
-    @staticmethod
-    def _as_it_is_then(message: StoredMessage, one: Known) -> StoredMessage:
-        """Return a letter that has not left as its step has it in the version the run is in."""
-        letter = transfer.letter_of(one.workflow.step(message.step), message.round)
-        return replace(message, letter=letter) if letter else message
+    def _unread(self, bundle: Bundle) -> set[str]:
+        """Return the workflows whose first letters would wait for a person."""
+        unread = set(workflow_limits.pending(self.conn))
+        if bundle is self.after:
+            asked = workflow_limits.first_letters(self.conn, self.live_again)
+            going_live = self.live_again - self.switched.keys() - asked.keys()
+            unread |= {name for name in going_live if bundle.workflows[name].first}
+        return unread
 
     def _moved(self, one: Known) -> Known | None:
         """Return a run as it would stand after the folder was applied, itself where nothing changes; None: it ends."""
+        known = self._landed.get(one.stored.id)
+        if known is None or known[0] is not one:
+            known = self._landed[one.stored.id] = (one, self._move(one))
+        return known[1]
+
+    def _move(self, one: Known) -> Known | None:
         stored, name = one.stored, one.workflow.name
         new = self.after.workflows.get(name)
         if stored.finishes or self.library.is_current(self.conn, self.after, name, stored.version_id):

@@ -1,7 +1,9 @@
 """Workflows as a marketer might write them, at random: all ten steps, and the letters, people and shop they name."""
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import yaml
@@ -321,3 +323,80 @@ def finished(name: str, trigger: Data, steps: list[Data], **more: Any) -> Data:
 
 def _known(condition: str, has_asks: bool) -> str:
     return "replied" if condition.startswith("asks.") and not has_asks else condition
+
+
+# -- what may be changed about a workflow --
+
+
+@st.composite
+def edits(draw: st.DrawFn, data: Data) -> Data:
+    """Draw a workflow that was made of *data* by one change or a few: of its steps, or of what it says beside them."""
+    new = copy.deepcopy(data)
+    for number in range(draw(st.integers(1, 3))):
+        if draw(st.integers(0, 5)) == 0:
+            _put(new, "limits", draw(limits))
+            _put(new, "send_window", draw(windows))
+        else:
+            _edit_steps(draw, new["steps"], f"new-{number}")
+    if not any(step.get("id") == "q1" for step in walk(new["steps"])):
+        new["steps"] = _rewritten(new["steps"], _without_q1)
+    return new
+
+
+def _put(data: Data, key: str, value: Data | None) -> None:
+    data.pop(key, None)
+    if value is not None:
+        data[key] = value
+
+
+def _edit_steps(draw: st.DrawFn, steps: list[Data], name: str) -> None:
+    """Drop, repeat, change, exchange, rename or enclose a step somewhere, or put a new one in."""
+    lists = [steps, *(some for step in walk(steps) for some in inside(step) if some)]
+    some = draw(st.sampled_from(lists))
+    at = draw(st.integers(0, len(some) - 1))
+    step = some[at]
+    match draw(st.sampled_from(["drop", "repeat", "change", "exchange", "rename", "enclose", "put in"])):
+        case "drop" if len(some) > 1:
+            del some[at]
+        case "repeat":
+            some.insert(draw(st.integers(0, len(some))), _anew(step, name))
+        case "exchange":
+            other = draw(st.integers(0, len(some) - 1))
+            some[at], some[other] = some[other], some[at]
+        case "rename":
+            step["id"] = name
+        case "enclose":
+            some[at] = {"branch": [{"when": draw(conditions), "do": [step]}]}
+        case "put in":
+            some.insert(at, _anew(draw(plain.filter(lambda step: "start" not in step)), name))
+        case _:
+            for key in {"wait", "timeout"} & step.keys():
+                step[key] = draw(spans)
+            step.pop("remind_after" if draw(st.booleans()) else "when", None)
+
+
+def _anew(step: Data, name: str) -> Data:
+    """Return a step like *step* that is another one, and so are those in it."""
+    fresh = count()
+
+    def named(one: Data) -> Data:
+        kept = {key: value for key, value in one.items() if key != "id"}
+        number = next(fresh)
+        if "split" in kept:
+            kept["split"] = f"{name}-{number}"
+        return {"id": f"{name}-{number}-step", **kept}
+
+    renamed = _rewrite(step, named)
+    assert renamed is not None
+    return renamed
+
+
+def _without_q1(step: Data) -> Data:
+    step = {key: _known(value, has_asks=False) if key == "when" else value for key, value in step.items()}
+    if "branch" in step:
+        cases = step["branch"]
+        step["branch"] = [
+            {key: _known(value, has_asks=False) if key == "when" else value for key, value in case.items()}
+            for case in cases
+        ]
+    return step
