@@ -55,7 +55,8 @@ def sleep(engine: Engine, number: int) -> None:
         key, name = FIRST + n, literal("asleep", Text) + cast(n, Text)
         _fill(
             conn, customers, select(n).where(n < people), id=key, address=name + "@example.com",
-            consent_basis="opt_in", tags=[], remembered={}, as_of=LONG_AGO, created_at=LONG_AGO,
+            email=name + "@example.com", consent_basis="opt_in", tags=[], remembered={}, as_of=LONG_AGO,
+            created_at=LONG_AGO,
         )  # fmt: skip
         _fill(
             conn, enrollments, select(n), id=key, version_id=version, entry_key=name, state="active", step="wait-1",
