@@ -55,6 +55,14 @@ def tell(
         output.entry(f"{output.local(move.at, zone)}  {workflow}{move.kind:<{kinds}}  ", about(move, zone))
 
 
+def tell_assumed(moves: "Sequence[Move]", close_after: "timedelta | None") -> None:
+    """Say that somebody of ours answers in what is to come, if they do."""
+    from followup.core.schedule import in_words
+
+    if close_after is not None and any(move.kind == "closed" for move in moves):
+        output.tell(f"It is assumed that we answer whoever waits for us after {in_words(close_after)} (--close-after).")
+
+
 def about(move: "Move", zone: tzinfo) -> str:
     """Return what there is to say about a move besides its kind."""
     subject = move.step or ""

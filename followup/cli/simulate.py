@@ -102,6 +102,7 @@ def simulate_command(
         output.document([told_moves.document(move) for move in simulated.moves])
     else:
         told_moves.tell(simulated.moves, _zone(rehearsal, chosen), one_workflow=len(chosen.scope) == 1)
+        told_moves.tell_assumed(simulated.moves, close_after)
     for response in simulated.unused:
         output.tell(f"not used: {_named(response)}; no question was left to answer")
     for event in simulated.not_happened:

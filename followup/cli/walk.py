@@ -83,6 +83,7 @@ def walk_command(email: str, days: int, close_after: timedelta | None, as_json: 
         output.document(_document(walked))
     else:
         _tell(walked)
+        told_moves.tell_assumed(walked.future, close_after)
     if walked.halted is not None:
         output.tell(f"HALTED, no letter leaves: {walked.halted} (followup unhalt)")
     if walked.left:
