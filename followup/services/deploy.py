@@ -94,7 +94,7 @@ def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, i
         resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
         versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         timers.reset(conn, before, bundle, now=now)
-        enrollments.finish_no_more(conn, versions)
+        enrollments.finish_no_more(conn, versions.values())
         asked = ask_for_first(conn, bundle, resumed, first)  # before messages: see services.approve
         unblocked = _unblock(conn)
         held = messages.held(conn, workflows=resumed) if resumed else []
@@ -135,6 +135,8 @@ def _move_inside(engine: Engine, library: Library, clock: Clock) -> int:
     all the while is looked at soon, and moved then.
     """
     moved, behind = 0, _behind(engine, library)
+    if not behind.number:
+        return 0
     while behind.number:
         _move(engine, behind.places, library, clock)
         still = _behind(engine, library)
@@ -142,12 +144,10 @@ def _move_inside(engine: Engine, library: Library, clock: Clock) -> int:
         if still == behind:
             break
         behind = still
-    for ids in _inside(engine, behind.places):
-        with writing(engine, "deploy.wake") as conn:
-            enrollments.wake(conn, ids, at=clock.now())
-    if moved:
-        with writing(engine, "deploy.moved") as conn:
-            audit.add(conn, "apply.moved", {"bundle": library.newest(conn).hash, "people": moved}, now=clock.now())
+    with writing(engine, "deploy.moved") as conn:
+        for place in behind.places:
+            enrollments.wake_version(conn, place.version_id, at=clock.now())
+        audit.add(conn, "apply.moved", {"bundle": library.newest(conn).hash, "people": moved}, now=clock.now())
     return moved
 
 

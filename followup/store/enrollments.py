@@ -1,16 +1,16 @@
 """Enrollments: who stands where, and when to look again."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited, moved
-from followup.store.schema import enrollments, workflow_versions
+from followup.store.schema import enrollments
 from followup.store.types import UTCDateTime, insert_new, leasing, unleased
 
 AT_ONCE = 5_000  # ids in one statement; PostgreSQL takes 65,535
@@ -285,10 +285,14 @@ def carry_over(
     return len(ids)
 
 
+def wake_version(conn: Connection, version_id: int, *, at: datetime) -> None:
+    """Have those looked at by *at* who are in a version, have not ended and do not finish there."""
+    _wake(conn, _in_version(version_id), at)
+
+
 def _in_version(version_id: int) -> ColumnElement[bool]:
     """Return the condition that a run is in a version, has not ended, and does not finish there."""
-    name = select(workflow_versions.c.name).where(workflow_versions.c.id == version_id).scalar_subquery()
-    mine = (enrollments.c.workflow == name) & (enrollments.c.version_id == version_id)
+    mine = enrollments.c.version_id == version_id
     return mine & enrollments.c.ended_at.is_(None) & enrollments.c.finishes.is_(False)
 
 
@@ -303,10 +307,9 @@ def finish(conn: Connection, ids: Collection[int]) -> None:
     conn.execute(update(enrollments).where(enrollments.c.id.in_(list(ids))).values(finishes=True))
 
 
-def finish_no_more(conn: Connection, versions: Mapping[str, int]) -> None:
-    """Have runs in *versions* (by workflow), which are the newest again, follow what is applied next."""
-    there = ((enrollments.c.workflow == name) & (enrollments.c.version_id == one) for name, one in versions.items())
-    theirs = or_(false(), *there), enrollments.c.finishes, enrollments.c.ended_at.is_(None)
+def finish_no_more(conn: Connection, versions: Collection[int]) -> None:
+    """Have runs in *versions*, which are the newest again, follow what is applied next."""
+    theirs = enrollments.c.version_id.in_(list(versions)), enrollments.c.finishes, enrollments.c.ended_at.is_(None)
     held = select(enrollments.c.id).where(*theirs).order_by(enrollments.c.id).with_for_update(key_share=True)
     conn.execute(update(enrollments).where(enrollments.c.id.in_(list(conn.scalars(held)))).values(finishes=False))
 

@@ -163,7 +163,7 @@ enrollments = Table(
     Index(None, "order_id"),
     Index(None, "workflow", "entered_at"),
     _partial("ix_enrollments_due", "wake_at", "id", where="wake_at IS NOT NULL"),
-    _partial("ix_enrollments_inside", "workflow", "version_id", "id", where="ended_at IS NULL"),
+    Index(None, "version_id", "id"),
 )
 
 timers = Table(

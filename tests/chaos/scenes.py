@@ -239,7 +239,14 @@ SCENES: dict[str, Scene] = {
         lambda w: (asked(w), w.take_in(a_purchase("T-2", email="ben@example.com"))),
         lambda w: switch.archive(w.engine, "check-in", "over", library=w.library, clock=w.clock),
     ),
-    "apply": Scene(("deploy.apply",), asked, lambda w: w.apply(check_in=AT_ONCE.replace("5 days", "6 days"))),
+    "apply": Scene(
+        ("deploy.apply", "advance", "deploy.moved"),
+        asked,
+        lambda w: w.apply(check_in=AT_ONCE.replace("5 days", "6 days")),
+    ),
+    "apply what changes nothing where people stand": Scene(
+        ("deploy.carry_over",), asked, lambda w: w.apply(check_in=AT_ONCE + "# a remark\n")
+    ),
     "retry blocked": Scene(("deploy.retry",), blocked, lambda w: deploy.retry_blocked(w.engine)),
     "give up blocked": Scene(("sweep.expire",), blocked, lambda w: recover(w.engine, post=w.post, clock=w.clock)),
     "suppress": Scene(

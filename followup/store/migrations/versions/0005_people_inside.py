@@ -32,11 +32,4 @@ def upgrade() -> None:
             comment="its version, whatever is newer",
         ),
     )
-    inside = sa.text("ended_at IS NULL")
-    op.create_index(
-        "ix_enrollments_inside",
-        "enrollments",
-        ["workflow", "version_id", "id"],
-        sqlite_where=inside,
-        postgresql_where=inside,
-    )
+    op.create_index("ix_enrollments_version_id_id", "enrollments", ["version_id", "id"], unique=False)
