@@ -201,7 +201,11 @@ def bundles_command() -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1_000))
 @json_option
 def list_bundles(limit: int, as_json: bool) -> None:
-    """List the bundles that were applied, the newest first: that one runs."""
+    """
+    List the bundles that were applied.
+
+    The newest comes first: that one runs.
+    """
     from followup.services import history
 
     app = make_app()
@@ -236,9 +240,9 @@ def _changed(paths: tuple[str, ...] | None) -> str:
 @json_option
 def show_bundle(bundle: str | None, file: str | None, as_json: bool) -> None:
     """
-    List the files of BUNDLE (the beginning of its hash; default: what runs), or print one FILE of it.
+    List the files of BUNDLE, or print one FILE of it.
 
-    FILE is its path: workflows/check-in.yaml.
+    BUNDLE is the beginning of its hash; default: what runs. FILE is a path, such as workflows/check-in.yaml.
     """
     from followup.errors import NotFound
     from followup.services import find, history
