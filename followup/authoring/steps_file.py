@@ -469,7 +469,7 @@ def _inside(step: YamlMapping) -> Iterator[Sequence]:
 
 
 def _derived(step: YamlMapping, kind: str, taken: set[str], counted: Counter[str]) -> tuple[str, bool]:
-    """Return a readable id that no step has, the name of the letter or split, or (True) the kind with a number."""
+    """Return a readable id that no step has: the name of the letter or split, or (True) one that only counts."""
     named = step.get(kind) if kind in NAMED_BY_VALUE else None
     name = named.raw.strip().removesuffix(".md") if isinstance(named, Scalar) else ""
     base = name if _ID.fullmatch(name) else kind
@@ -478,4 +478,4 @@ def _derived(step: YamlMapping, kind: str, taken: set[str], counted: Counter[str
     while candidate in taken:
         counted[base] += 1
         candidate = f"{base}-{counted[base]}"
-    return candidate, base != name
+    return candidate, candidate != name

@@ -167,9 +167,15 @@ def _in_force(
 
 def tell_applied(app: "App", applied: "Applied") -> None:
     """Say what applying did besides storing the bundle."""
-    if applied.moved:
-        goes = "person inside goes" if applied.moved == 1 else "people inside go"
-        output.say(f"{applied.moved:,} {goes} on in what was applied.")
+    moved, people = applied.moved, ("person", "people")
+    if moved.on:
+        goes = "goes" if moved.on == 1 else "go"
+        output.say(f"{output.plural(moved.on, *people)} inside {goes} on in what was applied.")
+    if moved.finishing:
+        finish = "finishes as they" if moved.finishing == 1 else "finish as they"
+        output.say(f"{output.plural(moved.finishing, *people)} inside {finish} began.")
+    if moved.stopped:
+        output.say(f"{output.plural(moved.stopped, 'run')} ended.")
     if applied.unblocked:
         output.say(f"{output.plural(applied.unblocked, 'blocked letter')} will be tried again.")
     tell_first_letters(applied.first)
@@ -184,7 +190,9 @@ def _as_document(applied: "Applied", *, dry_run: bool) -> dict[str, object]:
         "dry_run": dry_run,
         "workflows": {name: workflow.status.value for name, workflow in sorted(bundle.workflows.items())},
         "letters": sorted(bundle.defaults),
-        "moved": applied.moved,
+        "moved": applied.moved.on,
+        "finishing": applied.moved.finishing,
+        "stopped": applied.moved.stopped,
         "unblocked": applied.unblocked,
         "first": dict(applied.first),
         "switched": [switch_document(name, switch) for name, switch in applied.switched.items()],

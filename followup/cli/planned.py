@@ -26,14 +26,23 @@ PHASES = {
 }
 
 
-def tell(plan: "Plan") -> None:
-    """Print the plan."""
+def tell(plan: "Plan", *, command: str = "followup plan", goal: str = "applying would make it") -> None:
+    """
+    Print the plan.
+
+    Args:
+        command: what to write to decide about people.
+        goal: what leads to the bundle that it is about.
+    """
     runs = f"bundle {plan.before[:12]} runs" if plan.before else "nothing runs yet"
-    if not plan:
-        output.say(f"No changes: {runs}, and the folder is the same.")
+    if not plan.changes:
+        output.say(f"No changes: {runs} already.")
+        if plan.behind:
+            are = "1 person is" if plan.behind == 1 else f"{plan.behind:,} people are"
+            output.say(f"{are} still to be moved to it: an apply broke off, and doing it again takes that up.")
         _tell_leaving(plan)
         return
-    output.say(f"Plan: {runs}; applying would make it bundle {plan.after[:12]}.")
+    output.say(f"Plan: {runs}; {goal} bundle {plan.after[:12]}.")
     for workflow in plan.changes.workflows:
         _tell_workflow(workflow, plan)
     _tell_letters(plan)
@@ -44,7 +53,7 @@ def tell(plan: "Plan") -> None:
             output.say(f"  {SIGNS[one.change]} {one.name}")
     output.say()
     _tell_leaving(plan)
-    _tell_undecided(plan)
+    _tell_undecided(plan, command)
 
 
 def _tell_workflow(workflow: WorkflowChange, plan: "Plan") -> None:
@@ -68,7 +77,7 @@ def _tell_workflow(workflow: WorkflowChange, plan: "Plan") -> None:
         place = places.get(step.old or "")
         output.entry(f"  {SIGNS[step.change]} ", _step(step))
         if place is not None:
-            output.entry("      ", _people(place) + _renamed(place, step, workflow))
+            output.entry("      ", _people(place, unseen=plan.unseen) + _renamed(place, step, workflow))
     told_of = {step.old for step in told}
     others = sum(one.number for one in places.values() if one.step not in told_of)
     if not places:
@@ -106,7 +115,7 @@ def _step(step: StepChange) -> str:
     return f"{name}: {_from_to(step.was, step.now) if step.change is not Change.SAME else step.now}"
 
 
-def _people(place: "Place") -> str:
+def _people(place: "Place", *, unseen: bool) -> str:
     """Return who stands there and what becomes of them."""
     one = place.number == 1
     who = "1 person" if one else f"{place.number:,} people"
@@ -117,6 +126,8 @@ def _people(place: "Place") -> str:
     if place.to is not None:
         if place.at_once == place.number:
             return f"{who}: {'goes' if one else 'all go'} on at once"
+        if place.at_once and unseen:
+            return f"{who}: at least {place.at_once:,} would go on at once"
         if place.at_once:
             return f"{who}: {place.at_once:,} would go on at once, {place.number - place.at_once:,} wait on"
         return f"{who}: {'stays' if one else 'stay'} there"
@@ -171,26 +182,25 @@ def _tell_leaving(plan: "Plan") -> None:
     least = "at least " if plan.unseen else ""
     output.say("Letters that would leave, of those inside, if nobody answers:")
     if plan:
-        output.say(f"  in the next hour   {least}{then.hour:,} (as it is: {now.hour:,})")
-        output.say(f"  in the next day    {least}{then.day:,} (as it is: {now.day:,})")
+        output.say(f"  in the next hour   {least}{then.hour:,} (as it is: {least}{now.hour:,})")
+        output.say(f"  in the next day    {least}{then.day:,} (as it is: {least}{now.day:,})")
     else:
         output.say(f"  in the next hour   {least}{now.hour:,}")
         output.say(f"  in the next day    {least}{now.day:,}")
 
 
-def _tell_undecided(plan: "Plan") -> None:
+def _tell_undecided(plan: "Plan", command: str) -> None:
     if not plan.undecided:
         return
     total = sum(one.number for one in plan.undecided)
     stands = "1 person stands" if total == 1 else f"{total:,} people stand"
     output.tell(f"\n{stands} where there is no step any more. Keep the step's id if it is the same step; or decide:")
-    gone = {one.name for one in plan.changes.workflows if one.change is Change.REMOVED}
-    for place in plan.undecided:
-        where = f"{place.workflow}/{place.step}"
-        output.hint(f"followup plan --in-flight {where}=finish", "they go on as they began")
-        if place.workflow not in gone:
-            output.hint(f"followup plan --in-flight {where}=skip", "they go on with what follows it")
-        output.hint(f"followup plan --in-flight {where}=stop", "their runs end")
+    for one in plan.undecided:
+        where = f"{one.workflow}/{one.step}"
+        output.hint(f"{command} --in-flight {where}=finish", "they go on as they began")
+        if not one.gone:
+            output.hint(f"{command} --in-flight {where}=skip", "they go on with what follows it")
+        output.hint(f"{command} --in-flight {where}=stop", "their runs end")
 
 
 def as_document(plan: "Plan") -> Mapping[str, object]:
@@ -220,6 +230,7 @@ def as_document(plan: "Plan") -> Mapping[str, object]:
             }
             for one in plan.goes_live
         ],
+        "behind": plan.behind,
         "undecided": [{"workflow": one.workflow, "step": one.step, "people": one.number} for one in plan.undecided],
     }
 

@@ -1,12 +1,13 @@
 """How the questions of a run stand, and the names under which conditions and letters read them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from followup.core.facts import AskResult, Facts, Sent, names
 from followup.core.message import NOT_SENT, MessageState
 from followup.core.replies import combined
+from followup.core.transfer import QUESTION_OUT
 from followup.core.workflow import Ask, Workflow
 
 LONGEST_ABSENCE = timedelta(days=30)  # for which an out-of-office note extends a timeout
@@ -14,12 +15,30 @@ ASKED_BEFORE = "answered already, when another workflow asked"  # why a question
 
 
 def ask_results(workflow: Workflow, facts: Facts, *, now: datetime) -> dict[str, AskResult]:
-    """Return how each ask that has a message stands, by step id, in the order of the file."""
-    return {
+    """Return how each ask that has a message stands, by step id, in the order of the file, then those taken out."""
+    there = {
         step.id: ask_result(step, facts, now)
         for step in workflow.all_steps
         if isinstance(step, Ask) and (step.id, 0) in facts.sent
     }
+    return there | dict(_taken_out(workflow, facts))
+
+
+def _taken_out(workflow: Workflow, facts: Facts) -> Iterator[tuple[str, AskResult]]:
+    """
+    Yield the asks that the run came to in a version before, and that *workflow* does not have any more.
+
+    What was answered before the run was moved stays answered. Whoever was sent past the question was silent, or, if it
+    had not left, not asked.
+    """
+    for (step, round_), sent in facts.sent.items():
+        if round_ or facts.moved_at is None or workflow.step(step) is not None:
+            continue
+        if sent.reason == QUESTION_OUT:
+            yield step, AskResult(not_asked=QUESTION_OUT)
+        elif sent.asked and sent.accepted_at is not None:
+            said = [r for r in facts.responses if r.step == step and not r.provisional and r.at <= facts.moved_at]
+            yield step, AskResult(response=combined(said)) if said else AskResult(timed_out=True)
 
 
 def latest_result(facts: Facts, asks: Mapping[str, AskResult], *, before: str | None = None) -> AskResult:

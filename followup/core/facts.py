@@ -96,6 +96,7 @@ class Sent:
     accepted_at: datetime | None = None
     reason: str | None = None  # why it was not sent
     token: str | None = None  # names the attempt; in its Message-ID
+    asked: bool = False  # it had a question when it was written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from followup.core.enrollment import Enrollment, EnrollmentState
 from followup.core.facts import Facts, values_of
 from followup.core.message import Purpose
 from followup.core.schedule import Calendar, SendWindow, in_words
-from followup.core.transfer import GONE_ON
+from followup.core.transfer import GONE_ON, UNNEEDED
 from followup.core.workflow import Ask, Send, Workflow, WorkflowStatus
 
 EXISTING_CUSTOMER = timedelta(days=730)  # 24 months after the last order
@@ -149,11 +149,13 @@ def run_over(candidate: Candidate, now: datetime) -> Verdict | None:
 
 
 def gone_on(candidate: Candidate, now: datetime) -> Verdict | None:
-    """A letter that was given up and is due again may be of a step that its run was sent past meanwhile."""
-    stands_at = candidate.enrollment.position.step
-    if stands_at == candidate.step:
-        return None
-    return Verdict(VerdictKind.CANCEL, "step", GONE_ON, {"stands_at": stands_at})
+    """A letter that was given up and is due again may be of a step that was passed by, or that reminds no more."""
+    stands_at, step = candidate.enrollment.position.step, candidate.workflow.step(candidate.step)
+    if stands_at != candidate.step:
+        return Verdict(VerdictKind.CANCEL, "step", GONE_ON, {"stands_at": stands_at})
+    if candidate.is_reminder and isinstance(step, Ask) and step.remind_after is None:
+        return Verdict(VerdictKind.CANCEL, "step", UNNEEDED)
+    return None
 
 
 def halted(candidate: Candidate, now: datetime) -> Verdict | None:

@@ -13,12 +13,14 @@ from enum import StrEnum
 from typing import TypeVar
 
 from followup.core.enrollment import Action, Phase, Position
-from followup.core.workflow import FINISHED, Branch, Case, Split, Step, Workflow
+from followup.core.workflow import FINISHED, Branch, Case, Letter, Split, Step, Workflow
 
 T = TypeVar("T")
 STOPPED = "its step was taken out"  # the outcome of runs that are stopped so, and why letters of others do not leave
+QUESTION_OUT = "its question was taken out"  # why a question does not leave then
 GONE_ON = "its run has gone on"  # why a letter that was on its way out then does not leave
-PASSED_BY = frozenset({STOPPED, GONE_ON})
+UNNEEDED = "no longer needed"  # why a reminder does not leave that its step does not want any more
+PASSED_BY = frozenset({STOPPED, QUESTION_OUT, GONE_ON})
 ALIKE, SIMILAR = 3, 1  # how much a pair of steps counts: nothing was changed, or something
 
 
@@ -141,6 +143,8 @@ def _likeness(one: Step, other: Step, found: Mapping[str, str]) -> int:
         return 0
     if not one.numbered:  # steps with a name are matched by it already, wherever they stand
         return ALIKE if found.get(one.id) == other.id else 0
+    if isinstance(one, Letter) and one.id != other.id:  # what was sent is known by its step's id
+        return 0
     return ALIKE if unchanged(one, other) else SIMILAR
 
 

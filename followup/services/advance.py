@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -26,6 +26,7 @@ from followup.services.enroll import Entry, enroll
 from followup.services.facts import Known
 from followup.services.handoff import hand_off
 from followup.services.library import Library
+from followup.services.transfer import Moved as MovedOn
 from followup.services.verdicts import withdraw
 from followup.store import customers, decisions, enrollments, messages
 from followup.store.decisions import Decided
@@ -36,12 +37,21 @@ from followup.store.messages import DueMessage
 log = logging.getLogger(__name__)
 
 
-def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Clock) -> int:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How many runs were looked at, and what became of those in older versions of their workflows."""
+
+    number: int
+    moved: MovedOn
+
+
+def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Clock) -> Looked:
     """
-    Take each enrollment to the next thing it has to wait for; return how many were looked at.
+    Take each enrollment to the next thing it has to wait for.
 
     One that is in an older version of its workflow is taken to there in that, and goes on from there in what was
-    applied since: what was over already is over. One that was only moved to that version goes on as it stands.
+    applied since: what was over already is over. One that was only moved to that version goes on as it stands; so does
+    one that would come to a step which is gone, undecided.
 
     Safe to run twice and in several processes: the rows are held from the reading of the facts to the
     writing of the decision, and an enrollment that has ended is passed over.
@@ -51,7 +61,11 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
         held = enrollments.lock(conn, ids)
         known = facts.read(conn, held, library=library, now=now)
         passing = _passing(conn, held, library)
-        decided = _with_free_customers(conn, list(_decided(_without(known, passing), now)))
+        decided = list(_decided(_without(known, passing), now))
+        onward = [(one.stored, decision.position) for one, decision in decided if not decision.ended]
+        straying = transfer.straying(conn, onward, library)
+        passing += [one.stored for one, _ in decided if one.stored.id in straying]
+        decided = _with_free_customers(conn, [(one, to) for one, to in decided if one.stored.id not in straying])
         enrollments.save(conn, [_moved(one, decision, now) for one, decision in decided])
         for one, decision in decided:
             _withdraw(conn, one, decision, now)
@@ -59,8 +73,8 @@ def advance(engine: Engine, ids: Collection[int], *, library: Library, clock: Cl
         decisions.add(conn, [_noted(one, note, now) for one, decision in decided for note in decision.notes])
         _act(conn, decided, library=library, now=now)
         going_on = [_after(one, decision) for one, decision in decided if not decision.ended]
-        transfer.move(conn, [*passing, *going_on], library=library, now=now)
-    return len(held)
+        became = transfer.move(conn, [*passing, *going_on], library=library, now=now)
+    return Looked(len(held), became)
 
 
 def _passing(conn: Connection, held: Sequence[StoredEnrollment], library: Library) -> list[StoredEnrollment]:

@@ -126,10 +126,9 @@ def _as_its_step_says(conn: Connection, message: StoredMessage, known: Mapping[i
     """Return a letter as its step has it: one that was on its way when that was changed has come back as it was."""
     workflow = known[message.enrollment_id].workflow
     step = workflow.step(message.step)
-    letter = letter_of(step, message.round)
-    if letter is None or letter == message.letter:
+    letter, sender = letter_of(step, message.round), signed_by(step, workflow)
+    if letter is None or (letter, sender) == (message.letter, message.sender):
         return message
-    sender = signed_by(step, workflow)
     messages.reassign(conn, message.enrollment_id, message.step, message.round, letter=letter, sender=sender)
     return replace(message, letter=letter, sender=sender)
 

@@ -1,7 +1,7 @@
 """What runs is what was applied: the folder becomes a bundle in the database."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -9,11 +9,13 @@ from sqlalchemy import Connection, Engine
 from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
 from followup.core.gates import not_live
+from followup.core.transfer import InFlight
 from followup.core.workflow import WorkflowStatus
 from followup.services import timers, transfer
 from followup.services.advance import advance
 from followup.services.converse import release
 from followup.services.library import Library, version_of
+from followup.services.transfer import Moved
 from followup.store import audit, bundles, enrollments, messages, senders, switches, workflow_limits
 from followup.store.engine import reading, writing
 from followup.store.enrollments import Standing
@@ -38,7 +40,7 @@ class Applied:
     changed: bool
     unblocked: int = 0
     released: int = 0
-    moved: int = 0
+    moved: Moved = field(default_factory=Moved)
     first: Mapping[str, int] = field(default_factory=dict)
     switched: Mapping[str, Switch] = field(default_factory=dict)
 
@@ -90,6 +92,9 @@ def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, i
         _check_decisions(conn, before, bundle, library, in_flight)
         switched = {name: switch for name, switch in switches.current(conn).items() if name in _live(bundle)}
         if not bundles.add(conn, bundle.hash, bundle.files, now=now, in_flight=in_flight):
+            if in_flight:
+                _decide_anew(conn, bundle, library, in_flight)
+                audit.add(conn, "apply", {"bundle": bundle.hash, "in_flight": dict(in_flight)}, now=now)
             return Applied(bundle, changed=False, unblocked=_unblock(conn), switched=switched)
         resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
         versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
@@ -114,6 +119,15 @@ def _check_decisions(
         raise transfer.StrandedPeople(undecided)
 
 
+def _decide_anew(conn: Connection, bundle: Bundle, library: Library, in_flight: Mapping[str, str]) -> None:
+    """Take those up again who finish an older version, where it is decided now that they do not."""
+    for place in enrollments.standing(conn):
+        how = transfer.decided(in_flight, place.workflow, place.step or "")
+        old = not library.is_current(conn, bundle, place.workflow, place.version_id)
+        if place.finishes and old and how in {InFlight.SKIP, InFlight.STOP}:
+            enrollments.finish_no_more(conn, [place.version_id], step=place.step)
+
+
 @dataclass(frozen=True, slots=True)
 class _Behind:
     """Where people stand who are not in the bundle that runs, which is the one of that hash."""
@@ -121,33 +135,28 @@ class _Behind:
     bundle: str
     places: list[Standing]
 
-    @property
-    def number(self) -> int:
-        return sum(place.number for place in self.places)
 
-
-def _move_inside(engine: Engine, library: Library, clock: Clock) -> int:
+def _move_inside(engine: Engine, library: Library, clock: Clock) -> Moved:
     """
-    Have everybody inside go on in what was applied; return how many do now.
+    Have everybody inside go on in what was applied; return what became of them.
 
     Each batch is one transaction; doing it again takes up what an earlier one left. Others may apply something else, or
     move people to what ran before, at the same time: so it is looked again, until nothing changes any more. Who is busy
     all the while is looked at soon, and moved then.
     """
-    moved, behind = 0, _behind(engine, library)
-    if not behind.number:
-        return 0
-    while behind.number:
-        _move(engine, behind.places, library, clock)
+    moved, behind = Moved(), _behind(engine, library)
+    if not behind.places:
+        return moved
+    while behind.places:
+        moved += _move(engine, behind.places, library, clock)
         still = _behind(engine, library)
-        moved += max(0, behind.number - still.number)
         if still == behind:
             break
         behind = still
     with writing(engine, "deploy.moved") as conn:
         for place in behind.places:
             enrollments.wake_version(conn, place.version_id, at=clock.now())
-        audit.add(conn, "apply.moved", {"bundle": library.newest(conn).hash, "people": moved}, now=clock.now())
+        audit.add(conn, "apply.moved", {"bundle": library.newest(conn).hash, **asdict(moved)}, now=clock.now())
     return moved
 
 
@@ -157,25 +166,30 @@ def _behind(engine: Engine, library: Library) -> _Behind:
         return _Behind(bundle.hash, transfer.outdated(conn, bundle, library, enrollments.standing(conn)))
 
 
-def _move(engine: Engine, places: Collection[Standing], library: Library, clock: Clock) -> None:
+def _move(engine: Engine, places: Collection[Standing], library: Library, clock: Clock) -> Moved:
+    moved = Moved()
     for place in places:
-        _carry_over(engine, place, library, clock)
+        moved += Moved(on=_carry_over(engine, place, library, clock))
     for ids in _inside(engine, places):
-        advance(engine, ids, library=library, clock=clock)
+        moved += advance(engine, ids, library=library, clock=clock).moved
+    return moved
 
 
-def _carry_over(engine: Engine, place: Standing, library: Library, clock: Clock) -> None:
-    """Carry those over together for whom nothing changes where they stand."""
-    with reading(engine) as conn:
-        to = transfer.same_place(conn, place, library.newest(conn), library)
-    while to is not None:
+def _carry_over(engine: Engine, place: Standing, library: Library, clock: Clock) -> int:
+    """Carry those over together for whom nothing changes where they stand; return how many."""
+    number = 0
+    while True:
         with writing(engine, "deploy.carry_over") as conn:
-            version = bundles.find_version(conn, *to.version)
-            assert version is not None, "a version is stored before anybody is moved to it"
-            if not enrollments.carry_over(
+            to = transfer.same_place(conn, place, library.newest(conn), library)
+            version = bundles.find_version(conn, *to.version) if to else None
+            if to is None or version is None:
+                return number
+            carried = enrollments.carry_over(
                 conn, place.version_id, place.step, to=version, new_step=to.step, now=clock.now()
-            ):
-                return
+            )
+        if not carried:
+            return number
+        number += carried
 
 
 def _inside(engine: Engine, places: Collection[Standing]) -> Iterator[list[int]]:

@@ -13,8 +13,8 @@ from datetime import datetime
 from itertools import count
 
 from followup.core.decide import decide
-from followup.core.decision import CancelMessages, Effect, HandOff, NewMessage, RememberValues
-from followup.core.enrollment import EnrollmentState
+from followup.core.decision import CancelMessages, Decision, Effect, HandOff, NewMessage, RememberValues
+from followup.core.enrollment import EnrollmentState, Position
 from followup.core.facts import Sent
 from followup.core.gates import DAY, PER_DAY, VerdictKind, judge, last_chance, not_live
 from followup.core.message import MessageState
@@ -86,7 +86,13 @@ class Forecast:
         self._begin(run)
 
     def apply(
-        self, known: Known, written: Sequence[StoredMessage], move: Callable[[Known], Known | None], *, live_again: bool
+        self,
+        known: Known,
+        written: Sequence[StoredMessage],
+        *,
+        move: Callable[[Known], Known | None],
+        strays: Callable[[Known, Position], bool],
+        live_again: bool,
     ) -> None:
         """
         Take a run in, with its letters, as applying a folder leaves them.
@@ -96,6 +102,7 @@ class Forecast:
 
         Args:
             move: returns a run as it stands in what was applied; None: it ends.
+            strays: tells whether a run would go on, in its old version, to a step that is gone.
             live_again: letters that a pause held go now.
         """
         run = _Run(known)
@@ -108,7 +115,10 @@ class Forecast:
         blocked = {(message.step, message.round) for message in written if message.state is MessageState.BLOCKED}
         wake_at = known.stored.wake_at
         if self._is_active(run) and wake_at is not None and wake_at <= self.now and not known.stored.is_fresh:
-            self._look(run, self.now)
+            self._learn(run)
+            decision = self._decide(run, self.now)
+            if decision.ended or not strays(run.known, decision.position):
+                self._follow(run, decision, self.now)
         moved = None if run.over else move(run.known)
         if moved is None:
             run.over = True
@@ -165,12 +175,16 @@ class Forecast:
 
     def _look(self, run: _Run, at: datetime) -> None:
         """Take a run to where it has to wait next."""
-        if run.over:
-            return
-        self._learn(run)
-        enrollment = run.known.stored.enrollment
-        decision = decide(run.known.workflow, enrollment, run.known.facts, now=at)
-        enrollment = replace(enrollment, position=decision.position, waited=decision.waited)
+        if not run.over:
+            self._learn(run)
+            self._follow(run, self._decide(run, at), at)
+
+    @staticmethod
+    def _decide(run: _Run, at: datetime) -> Decision:
+        return decide(run.known.workflow, run.known.stored.enrollment, run.known.facts, now=at)
+
+    def _follow(self, run: _Run, decision: Decision, at: datetime) -> None:
+        enrollment = replace(run.known.stored.enrollment, position=decision.position, waited=decision.waited)
         about = replace(run.known.facts, stands_at=decision.position.step)
         if decision.waited is not None:
             about = replace(about, timed_out=decision.waited.timed_out)

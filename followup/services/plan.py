@@ -11,7 +11,7 @@ from followup.authoring.bundle import Bundle
 from followup.authoring.changes import Change, Changes, changes
 from followup.clock import Clock
 from followup.core.decide import decide
-from followup.core.enrollment import Phase
+from followup.core.enrollment import Phase, Position
 from followup.core.gates import DAY
 from followup.core.transfer import InFlight
 from followup.core.workflow import Workflow, WorkflowStatus
@@ -22,7 +22,7 @@ from followup.services.facts import Known
 from followup.services.forecast import Forecast, Leaving
 from followup.services.library import Library
 from followup.services.surroundings import Surroundings
-from followup.services.transfer import decided
+from followup.services.transfer import Stranded, decided
 from followup.store import conversations, enrollments, events, messages, switches, workflow_limits
 from followup.store.engine import reading
 from followup.store.enrollments import Standing
@@ -83,7 +83,9 @@ class Plan:
 
     ``finishing`` has, by workflow, how many finish an older version anyway. ``unsent`` has, by letter that changes,
     how many of it have not left yet, and ``left_behind``, by person who is gone, how many letters they would sign and
-    how many customers wait for them. ``unseen`` runs were too many to be looked at for ``now`` and ``then``.
+    how many customers wait for them. About those who are ``undecided`` it has to be said what becomes of them. With
+    ``unseen`` there were too many to be looked at one by one, and what depends on that is at least so many. ``behind``
+    are still to be moved to what runs already: an apply broke off.
     """
 
     before: str | None
@@ -97,20 +99,12 @@ class Plan:
     unsent: Mapping[str, int]
     left_behind: Mapping[str, tuple[int, int]]
     switched: Mapping[str, WorkflowStatus]
+    undecided: tuple[Stranded, ...] = ()
     unseen: bool = False
+    behind: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.changes)
-
-    @property
-    def undecided(self) -> list[Place]:
-        """Return where people stand about whom it has to be decided."""
-        gone = {one.name for one in self.changes.workflows if one.change is Change.REMOVED}
-        return [
-            one
-            for one in self.places
-            if one.to is None and (one.how is None or (one.how is InFlight.SKIP and one.workflow in gone))
-        ]
+        return bool(self.changes or self.behind)
 
 
 def plan(
@@ -179,7 +173,8 @@ class _Planner:
     def plan(self) -> Plan:
         found = transfer.stranded(self.conn, self.after, self.library, self.standing, self.in_flight)
         transfer.check_names(self.in_flight, found, self.before, self.after)
-        changing = [one for one in self._outdated() if one.step is not None] if self.changes else []
+        outdated = transfer.outdated(self.conn, self.after, self.library, self.standing)
+        changing = [one for one in outdated if one.step is not None] if self.changes else []
         inside, unseen = self._inside(changing) if self.before else ([], False)
         known = self._read(inside)
         now, then = self._soon(known)
@@ -196,11 +191,10 @@ class _Planner:
             unsent=self._unsent(unsent),
             left_behind=self._left_behind(unsent),
             switched={name: status for name, status in self.switched.items() if name in self.after.workflows},
+            undecided=tuple(transfer.undecided(found)) if self.changes else (),
             unseen=unseen,
+            behind=0 if self.changes else sum(one.number for one in outdated),
         )
-
-    def _outdated(self) -> list[Standing]:
-        return transfer.outdated(self.conn, self.after, self.library, self.standing)
 
     def _finishing(self) -> dict[str, int]:
         found: Counter[str] = Counter()
@@ -213,21 +207,20 @@ class _Planner:
 
     def _places(self, changing: Iterable[Standing], known: Mapping[int, Known]) -> Iterator[Place]:
         at_once = self._at_once(known.values())
-        places: dict[tuple[str, str], list[Standing]] = {}
+        places: dict[tuple[str, str, str | None], list[Standing]] = {}
         for one in changing:
-            places.setdefault((one.workflow, one.step or ""), []).append(one)
-        for (workflow, step), standing in places.items():
+            places.setdefault((one.workflow, one.step or "", self._new_step(one)), []).append(one)
+        for (workflow, step, to), standing in places.items():
             phases: Counter[Phase] = Counter()
             for one in standing:
                 phases[one.phase] += one.number
-            to = self._new_step(standing[0])
             yield Place(
                 workflow=workflow,
                 step=step,
                 to=to,
                 number=sum(phases.values()),
                 phases=phases,
-                at_once=at_once.get((workflow, step), 0),
+                at_once=at_once.get((workflow, step, to), 0),
                 how=decided(self.in_flight, workflow, step) if to is None else None,
             )
 
@@ -240,18 +233,17 @@ class _Planner:
             return new.first_step
         return self.library.matches(self.conn, place.version_id, self.after, place.workflow).get(place.step)
 
-    def _at_once(self, known: Iterable[Known]) -> dict[tuple[str, str], int]:
-        """Return by workflow and step how many of those at it would go on when the folder is applied."""
-        found: Counter[tuple[str, str]] = Counter()
+    def _at_once(self, known: Iterable[Known]) -> dict[tuple[str, str, str | None], int]:
+        """Return by workflow, step and where they go how many of those there would go on when the folder is applied."""
+        found: Counter[tuple[str, str, str | None]] = Counter()
         for one in known:
-            step, due = one.stored.enrollment.position.step, one.stored.wake_at
-            moved = self._moved(one)
-            if moved is None or moved is one or step is None or (due is not None and due <= self.now):
+            step, moved = one.stored.enrollment.position.step, self._moved(one)
+            if moved is None or moved is one or step is None:
                 continue
             there = moved.stored.enrollment.position.step
             decision = decide(moved.workflow, moved.stored.enrollment, moved.facts, now=self.now)
             if decision.ended or decision.position.step != there:
-                found[one.workflow.name, step] += 1
+                found[one.workflow.name, step, there] += 1
         return dict(found)
 
     # -- what would leave --
@@ -311,7 +303,7 @@ class _Planner:
         for key, one in known.items():
             if applying:
                 again = one.workflow.name in self.live_again
-                forecast.apply(one, written.get(key, ()), self._moved, live_again=again)
+                forecast.apply(one, written.get(key, ()), move=self._moved, strays=self._would_stray, live_again=again)
             else:
                 forecast.add(one, written.get(key, ()))
         return _soon(forecast.play(), self.now)
@@ -324,6 +316,11 @@ class _Planner:
             going_live = self.live_again - self.switched.keys() - asked.keys()
             unread |= {name for name in going_live if bundle.workflows[name].first}
         return unread
+
+    def _would_stray(self, one: Known, onward: Position) -> bool:
+        return transfer.would_stray(
+            self.conn, one.stored, onward, self.in_flight, bundle=self.after, library=self.library
+        )
 
     def _moved(self, one: Known) -> Known | None:
         """Return a run as it would stand after the folder was applied, itself where nothing changes; None: it ends."""

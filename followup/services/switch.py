@@ -175,7 +175,7 @@ def archive(engine: Engine, workflow: str, reason: str, *, library: Library, clo
         runs = iter(enrollments.inside(conn, workflow))
     ended = 0
     while batch := list(islice(runs, BATCH)):  # each is one transaction, and ends as any run does
-        ended += advance(engine, batch, library=library, clock=clock)
+        ended += advance(engine, batch, library=library, clock=clock).number
     return Archived(switch, changed, ended)
 
 

@@ -5,15 +5,15 @@ Whoever looks at a run moves it (services.advance), so it does not matter who ap
 off; services.deploy has everybody looked at.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
-from followup.core.enrollment import Phase, moved
-from followup.core.transfer import STOPPED, InFlight, Landing, land, matches, unchanged
+from followup.core.enrollment import Phase, Position, moved
+from followup.core.transfer import QUESTION_OUT, STOPPED, UNNEEDED, InFlight, Landing, land, unchanged
 from followup.core.workflow import Ask, Letter, Step, Workflow
 from followup.errors import FollowupError, NotFound
 from followup.services import find
@@ -22,8 +22,6 @@ from followup.services.verdicts import withdraw
 from followup.store import bundles, decisions, enrollments, messages
 from followup.store.decisions import Decided
 from followup.store.enrollments import Standing, StoredEnrollment, Transferred
-
-UNNEEDED = "no longer needed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +83,10 @@ def stranded(
     """Return who stands at steps that *bundle* does not have, by workflow and step."""
     numbers: dict[tuple[str, str], int] = {}
     for one in outdated(conn, bundle, library, places):
-        new, old = bundle.workflows.get(one.workflow), library.workflow(conn, one.version_id)
-        if one.step is not None and (new is None or not _has_place(old, new, one.step, one.phase)):
-            numbers[one.workflow, one.step] = numbers.get((one.workflow, one.step), 0) + one.number
+        place = one.workflow, one.version_id, one.step, one.phase
+        if not _has_place(conn, *place, bundle=bundle, library=library):
+            step = one.step or ""
+            numbers[one.workflow, step] = numbers.get((one.workflow, step), 0) + one.number
     return [
         Stranded(
             workflow=workflow,
@@ -100,8 +99,42 @@ def stranded(
     ]
 
 
-def _has_place(old: Workflow, new: Workflow, step: str, phase: Phase) -> bool:
-    return step in matches(old, new) or (phase is Phase.BEFORE and step == old.first_step)
+def _has_place(
+    conn: Connection, name: str, version_id: int, step: str | None, phase: Phase, *, bundle: Bundle, library: Library
+) -> bool:
+    """Tell whether who stands there in a version has a place in *bundle*; whoever is held out stands nowhere."""
+    if step is None:
+        return True
+    if name not in bundle.workflows:
+        return False
+    at_the_beginning = phase is Phase.BEFORE and step == library.workflow(conn, version_id).first_step
+    return at_the_beginning or step in library.matches(conn, version_id, bundle, name)
+
+
+def would_stray(
+    conn: Connection,
+    run: StoredEnrollment,
+    onward: Position,
+    in_flight: Mapping[str, str],
+    *,
+    bundle: Bundle,
+    library: Library,
+) -> bool:
+    """
+    Tell whether a run would go on, in an older version, to a step that *bundle* does not have, undecided.
+
+    It stands where it has a place, or where it was decided what becomes of it: so it is moved from there instead.
+    """
+    name, stands = run.enrollment.workflow, run.enrollment.position
+    if run.finishes or library.is_current(conn, bundle, name, run.version_id):
+        return False
+
+    def is_settled(at: Position) -> bool:
+        if decided(in_flight, name, at.step or "") is not None:
+            return True
+        return _has_place(conn, name, run.version_id, at.step, at.phase, bundle=bundle, library=library)
+
+    return not is_settled(onward) and is_settled(stands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +147,8 @@ class SamePlace:
 
 def same_place(conn: Connection, place: Standing, bundle: Bundle, library: Library) -> SamePlace | None:
     """Return where those at *place* go on in *bundle* if it says the same there, and hears and ends by the same."""
+    if library.is_current(conn, bundle, place.workflow, place.version_id):  # somebody went back to it meanwhile
+        return None
     new, old = bundle.workflows.get(place.workflow), library.workflow(conn, place.version_id)
     if new is None or _around(new) != _around(old):
         return None
@@ -160,6 +195,14 @@ def undecided(found: Collection[Stranded]) -> list[Stranded]:
     return [one for one in found if one.how is None or (one.gone and one.how is InFlight.SKIP)]
 
 
+def straying(conn: Connection, onward: Iterable[tuple[StoredEnrollment, Position]], library: Library) -> set[int]:
+    """Return which runs would go on as `would_stray` says, of those that would go on to these positions."""
+    bundle = library.newest(conn)
+    behind = [(run, to) for run, to in onward if not run.finishes and not _is_current(conn, run, bundle, library)]
+    in_flight = bundles.in_flight_of(conn, bundle.hash) if behind else {}
+    return {run.id for run, to in behind if would_stray(conn, run, to, in_flight, bundle=bundle, library=library)}
+
+
 def passes_through(conn: Connection, run: StoredEnrollment, bundle: Bundle, library: Library) -> bool:
     """
     Tell whether a run goes on in *bundle* without a look by the version it is in.
@@ -173,7 +216,22 @@ def _is_current(conn: Connection, run: StoredEnrollment, bundle: Bundle, library
     return library.is_current(conn, bundle, run.enrollment.workflow, run.version_id)
 
 
-def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What became of people inside: how many go on in what was applied, finish as they began, or are stopped."""
+
+    on: int = 0
+    finishing: int = 0
+    stopped: int = 0
+
+    def __add__(self, other: "Moved") -> "Moved":
+        return Moved(self.on + other.on, self.finishing + other.finishing, self.stopped + other.stopped)
+
+    def __bool__(self) -> bool:
+        return self != Moved()
+
+
+def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library, now: datetime) -> Moved:
     """
     Move *runs* that have not ended, as they stand, to what was applied; the caller holds them.
 
@@ -182,7 +240,7 @@ def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library
     bundle = library.newest(conn)
     behind = [run for run in runs if not run.finishes and not _is_current(conn, run, bundle, library)]
     if not behind:
-        return
+        return Moved()
     in_flight = bundles.in_flight_of(conn, bundle.hash)
     names = {run.enrollment.workflow for run in behind} & set(bundle.workflows)
     versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in names})
@@ -194,7 +252,8 @@ def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library
             finishing.append(run.id)
         else:
             if run.id in unsent:
-                _take_along(conn, run, there, bundle.workflows.get(run.enrollment.workflow), now)
+                old, new = library.workflow(conn, run.version_id), bundle.workflows.get(run.enrollment.workflow)
+                _take_along(conn, run, there, old=old, workflow=new, now=now)
             version = versions.get(run.enrollment.workflow, run.version_id)
             moves.append(_transferred(run, there, version, now))
         said = _what_became(run, there, library.workflow(conn, run.version_id), bundle)
@@ -202,6 +261,8 @@ def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library
     decisions.add(conn, noted)
     enrollments.finish(conn, finishing)
     enrollments.transfer(conn, moves)
+    stopped = sum(one.ended_at is not None for one in moves)
+    return Moved(len(moves) - stopped, len(finishing), stopped)
 
 
 def landing(
@@ -222,15 +283,22 @@ def landing(
 
 
 def _take_along(
-    conn: Connection, run: StoredEnrollment, landing: Landing, workflow: Workflow | None, now: datetime
+    conn: Connection,
+    run: StoredEnrollment,
+    landing: Landing,
+    *,
+    old: Workflow,
+    workflow: Workflow | None,
+    now: datetime,
 ) -> None:
     """Have what the run has not sent yet be what its step says now, or withdraw it."""
     if landing.ended is not None:
         withdraw(conn, run.id, None, None, reason=f"the run ended: {landing.outcome}", now=now)
         return
     if landing.left is not None:
-        for round_ in (0, 1):
-            withdraw(conn, run.id, landing.left, round_, reason=STOPPED, now=now)
+        out = QUESTION_OUT if isinstance(old.step(landing.left), Ask) else STOPPED
+        withdraw(conn, run.id, landing.left, 0, reason=out, now=now)
+        withdraw(conn, run.id, landing.left, 1, reason=UNNEEDED, now=now)
         return
     step = workflow.step(landing.position.step or "") if workflow else None
     if workflow is None or not isinstance(step, Letter):

@@ -307,11 +307,13 @@ def finish(conn: Connection, ids: Collection[int]) -> None:
     conn.execute(update(enrollments).where(enrollments.c.id.in_(list(ids))).values(finishes=True))
 
 
-def finish_no_more(conn: Connection, versions: Collection[int]) -> None:
-    """Have runs in *versions*, which are the newest again, follow what is applied next."""
-    theirs = enrollments.c.version_id.in_(list(versions)), enrollments.c.finishes, enrollments.c.ended_at.is_(None)
+def finish_no_more(conn: Connection, versions: Collection[int], *, step: str | None = None) -> None:
+    """Have runs in *versions*, those at *step* or (None) all, follow what is applied: they finish no more."""
+    theirs = [enrollments.c.version_id.in_(list(versions)), enrollments.c.finishes, enrollments.c.ended_at.is_(None)]
+    theirs += [enrollments.c.step == step] if step is not None else []
     held = select(enrollments.c.id).where(*theirs).order_by(enrollments.c.id).with_for_update(key_share=True)
-    conn.execute(update(enrollments).where(enrollments.c.id.in_(list(conn.scalars(held)))).values(finishes=False))
+    taken = held.cte("taken")
+    conn.execute(update(enrollments).where(enrollments.c.id.in_(select(taken.c.id))).values(finishes=False))
 
 
 def wake(conn: Connection, ids: Collection[int], *, at: datetime) -> None:

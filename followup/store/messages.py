@@ -95,6 +95,7 @@ class StoredMessage:
             accepted_at=self.accepted_at,
             reason=self.reason,
             token=self.token,
+            asked=self.question is not None,
         )
 
 

@@ -1,5 +1,5 @@
 """
-What a workflow means, checked before anybody is in it: the rules W201 to W215.
+What a workflow means, checked before anybody is in it: the rules W201 to W216.
 
 Each rule is a function that says in its docstring whom it protects. They look at `core.workflow.Workflow`
 values and at what the letters ask; positions come from the file. What is running is never checked again.
@@ -28,6 +28,7 @@ RULES: Mapping[str, Rule] = {  # in order: at one place, the first one that find
     "212": terms.late_reminder,
     "213": terms.window_never_opens,
     "214": terms.no_reason,
+    "216": order.which_of_two,
 }
 
 

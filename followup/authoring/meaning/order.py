@@ -6,7 +6,7 @@ from followup.authoring.meaning.subject import Finding, Subject
 from followup.authoring.meaning.ways import ENTRY, Move, State
 from followup.authoring.places import Place
 from followup.core.facts import ASK
-from followup.core.workflow import Ask, Branch, Case, Condition, Split, Step, Stop
+from followup.core.workflow import Ask, Branch, Case, Condition, Letter, Split, Step, Stop
 
 _NEVER = "This can never hold, so"
 
@@ -27,6 +27,22 @@ def question_upon_question(subject: Subject) -> Iterator[Finding]:
         letters = " or ".join(f'"{letter}"' for letter in dict.fromkeys(before))
         message = f'"{step.letter}" is asked the moment {letters} is answered or times out.'
         yield Finding(subject.letter_spot(step), message, 'put for example "- wait: 3 days" before it')
+
+
+def which_of_two(subject: Subject) -> Iterator[Finding]:
+    """
+    W216: a letter is sent by two steps, and only a number tells them apart.
+
+    The number goes to another step when one is put in or taken out before it, and with it what customers at the other
+    one got and answered: they would get a letter again, or never.
+    """
+    letters = [step for step in subject.workflow.all_steps if isinstance(step, Letter)]
+    for step in letters:
+        if step.numbered:
+            twice = sum(one.letter == step.letter for one in letters) > 1
+            why = "is sent by two steps" if twice else "makes no id for a step"
+            message = f'"{step.letter}" {why}.'
+            yield Finding(subject.letter_spot(step), message, 'give this one an id of its own: "id: …"')
 
 
 def unreachable(subject: Subject) -> Iterator[Finding]:
