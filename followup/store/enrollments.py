@@ -14,6 +14,10 @@ from followup.store.schema import enrollments
 from followup.store.types import UTCDateTime, insert_new, leasing, unleased
 
 AT_ONCE = 5_000  # ids in one statement; PostgreSQL takes 65,535
+# the version a run came into
+ENTERED: ColumnElement[int] = func.coalesce(enrollments.c.entered_version_id, enrollments.c.version_id)
+    enrollments.c.entered_version_id, enrollments.c.version_id
+)  # the version a run came into
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +233,13 @@ def transfer(conn: Connection, runs: Sequence[Transferred]) -> None:
         for one in runs
     ]
     guarded = update(enrollments).where(enrollments.c.id == bindparam("key"), enrollments.c.ended_at.is_(None))
-    values = {"version_id": bindparam("version"), "rev": enrollments.c.rev + 1, "finishes": False, "leased_until": None}
+    values = {
+        "version_id": bindparam("version"),
+        "entered_version_id": ENTERED,
+        "rev": enrollments.c.rev + 1,
+        "finishes": False,
+        "leased_until": None,
+    }
     conn.execute(guarded.values(values), rows)
 
 
@@ -280,7 +290,13 @@ def carry_over(
     there = enrollments.c.step.is_(None) if step is None else enrollments.c.step == step
     wanted = select(enrollments.c.id).where(_in_version(version_id), there, asleep)
     ids = list(conn.scalars(wanted.order_by(enrollments.c.id).limit(AT_ONCE).with_for_update(key_share=True)))
-    values = {"version_id": to, "step": new_step, "moved_at": now, "rev": enrollments.c.rev + 1}
+    values = {
+        "version_id": to,
+        "entered_version_id": ENTERED,
+        "step": new_step,
+        "moved_at": now,
+        "rev": enrollments.c.rev + 1,
+    }
     conn.execute(update(enrollments).where(enrollments.c.id.in_(ids)).values(values))
     return len(ids)
 

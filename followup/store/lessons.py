@@ -29,6 +29,7 @@ from followup.core.enrollment import EnrollmentState
 from followup.core.lessons import Asked, Said, Standing, WaitingForUs
 from followup.core.message import MessageState
 from followup.core.replies import MailKind
+from followup.store.enrollments import ENTERED
 from followup.store.schema import (
     answers,
     conversations,
@@ -108,7 +109,13 @@ def known_workflows(conn: Connection) -> list[str]:
 def runs(conn: Connection, cohort: Cohort) -> list[RunCount]:
     """Count runs by version, state, step and outcome."""
     ended = enrollments.c.ended_at.is_not(None)
-    by = enrollments.c.version_id, enrollments.c.state, ended.label("ended"), enrollments.c.step, enrollments.c.outcome
+    by = (
+        ENTERED.label("version_id"),
+        enrollments.c.state,
+        ended.label("ended"),
+        enrollments.c.step,
+        enrollments.c.outcome,
+    )
     rows = conn.execute(_counted(by).where(_of(cohort)))
     return [
         RunCount(
@@ -286,7 +293,7 @@ def _of(cohort: Cohort) -> ColumnElement[bool]:
 
 
 def _in(version_ids: Collection[int]) -> ColumnElement[bool]:
-    return enrollments.c.version_id.in_(list(version_ids))
+    return ENTERED.in_(list(version_ids))
 
 
 def _counted(by: Sequence[ColumnElement[Any]], *more: ColumnElement[Any]) -> Select[Any]:

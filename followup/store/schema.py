@@ -153,6 +153,7 @@ enrollments = Table(
     Column("heard_event_id", Id, comment="the event that last ended a wait for one"),
     Column("timed_out", Boolean, nullable=False, server_default=text("false"), comment="of the last wait for an event"),
     Column("moved_at", UTCDateTime, comment="when it was moved to its version; NULL: it entered that one"),
+    Column("entered_version_id", Id, comment="the version it came into; NULL: the one it is in"),
     Column("finishes", Boolean, nullable=False, server_default=text("false"), comment="its version, whatever is newer"),
     one_of("state", EnrollmentState),
     one_of("phase", Phase),

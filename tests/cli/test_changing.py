@@ -258,11 +258,11 @@ def test_what_is_no_bundle_is_said(waiting: Path, cli: Cli) -> None:
 
 def test_going_back_leads_to_the_same_plan(waiting: Path, cli: Cli) -> None:
     text = (waiting / "workflows/after-arrival.yaml").read_text()
-    write(waiting, text.replace("wait: 1 day", "wait: 1 day\n  - send: thanks", 1))
+    write(waiting, text.replace("wait: 1 day", "wait: 1 day\n  - id: hello\n    send: thanks", 1))
     before = cli("plan", "--json", code=4).document
     cli("apply")
 
-    assert cli("bundles", "rollback", "--dry-run").out.count("+ thanks") == 0
+    assert cli("bundles", "rollback", "--dry-run").out.count("+ hello") == 0
     assert "add --yes" in cli("bundles", "rollback", code=1).err, "nobody could be asked"
     back = cli("bundles", "rollback", "--yes")
     assert "runs again" in back.out

@@ -69,10 +69,15 @@ def a_candidate(*, step=None, due_at=START, known=None, workflow=None, **options
     return Candidate(**defaults | options)
 
 
+def a_question(**options):
+    """Return a question that is reminded of."""
+    return ask("q", **{"remind_after": days(3), **options})
+
+
 def a_reminder(*, responses=(), **options):
     """Return a reminder due three days after its question, which is given five."""
     known = {"sent": by_step(sent("q")), "responses": responses}
-    return a_candidate(**{"step": ask("q"), "due_at": on(3), "known": known, "round": 1, **options})
+    return a_candidate(**{"step": a_question(), "due_at": on(3), "known": known, "round": 1, **options})
 
 
 def kind_and_gate(verdict):
@@ -81,6 +86,11 @@ def kind_and_gate(verdict):
 
 def test_nobody_objects_to_a_letter_in_its_time():
     assert judge(a_candidate(), now=START) is None
+
+
+def test_a_reminder_that_its_question_does_not_want_any_more_does_not_leave():
+    verdict = judge(a_reminder(step=ask("q")), now=on(3))
+    assert (verdict.kind, verdict.gate, verdict.reason) == (VerdictKind.CANCEL, "step", UNNEEDED)
 
 
 def test_nobody_objects_to_a_reminder_in_its_time():
@@ -192,7 +202,7 @@ def test_a_condition_that_no_longer_holds_skips_the_letter():
     ids=["due", "claimed", "reminder"],
 )
 def test_the_condition_of_a_second_question_reads_the_answer_to_the_first(second, round_):
-    step = ask("second", when=answer("good"))
+    step = ask("second", when=answer("good"), remind_after=days(3))
     workflow = a_workflow(ask("first"), step)
     known = facts(
         sent=by_step(sent("first", id=1), sent("second", id=2, **second)),
@@ -224,7 +234,7 @@ def test_a_reminder_that_slipped_too_near_the_timeout_is_dropped(now, objects):
 
 def test_the_first_letter_of_a_question_knows_no_timeout_yet():
     waiting = {"sent": by_step(sent("q", state=MessageState.CLAIMED, accepted_at=None))}
-    assert judge(a_candidate(step=ask("q"), known=waiting), now=START) is None
+    assert judge(a_candidate(step=a_question(), known=waiting), now=START) is None
 
 
 # -- the cap --
@@ -419,7 +429,7 @@ def test_a_reminder_is_moved_into_the_window():
 
 
 def test_a_reminder_moved_too_near_the_timeout_is_dropped_then():
-    reminder = a_reminder(step=ask("q", timeout=days(4.2)), workflow={"send_window": EVENING})
+    reminder = a_reminder(step=a_question(timeout=days(4.2)), workflow={"send_window": EVENING})
     until = judge(reminder, now=on(3)).until
     verdict = judge(replace(reminder, not_after=until + DAY), now=until)
     assert kind_and_gate(verdict) == (VerdictKind.SKIP, "timeout")
@@ -439,7 +449,7 @@ OBJECTIONS = [
     ("consent", {"known": {"customer": a_customer(consent_basis=ConsentBasis.NONE)}}),
     ("waiting_for_us", {"waiting_since": on(-1)}),
     ("answered", {"known": {"responses": (a_response("q", START),)}}),
-    ("when", {"step": ask("q", when=is_set("order.note"))}),
+    ("when", {"step": a_question(when=is_set("order.note"))}),
     ("max_late", {"not_after": on(2)}),
     ("timeout", {"known": {"sent": by_step(sent("q", accepted_at=on(-9)))}}),
     ("cap", {"workflow": {"cap": A_WEEK_OF_ONE}, "recent": (on(2),)}),
@@ -450,12 +460,12 @@ OBJECTIONS = [
 
 def with_objections(*options):
     """Return a reminder with all of *options* together."""
-    merged = {"step": ask("q"), "known": {"sent": by_step(sent("q"))}, "workflow": {}}
+    merged = {"step": a_question(), "known": {"sent": by_step(sent("q"))}, "workflow": {}}
     for option in options:
         for key, value in option.items():
             merged[key] = {**merged.get(key, {}), **value} if key in {"known", "workflow", "enrollment"} else value
     if changed := merged.pop("enrollment", None):
-        merged["enrollment"] = replace(an_enrollment(a_workflow(ask("q"))), **changed)
+        merged["enrollment"] = replace(an_enrollment(a_workflow(a_question())), **changed)
     return a_candidate(**{"round": 1, "due_at": on(3), **merged})
 
 

@@ -360,7 +360,7 @@ def test_what_another_workflow_was_told_is_not_asked_again_and_counts_here():
 
 
 def test_a_reminder_is_not_for_those_who_told_another_workflow():
-    workflow = a_workflow(ask("mine", letter="arrived", remind_with="nudge"))
+    workflow = a_workflow(ask("mine", letter="arrived", remind_after=days(1), remind_with="nudge"))
     told = {"arrived": a_response("theirs", on(2), answer="fine", label="Fine")}
     known = {"sent": by_step(sent("mine"))}
     verdict = judge(candidate(workflow, "mine", round=1, elsewhere=told, **known), now=on(3))
@@ -417,7 +417,10 @@ def test_a_lack_of_capacity_counts_in_words(waiting, who):
 
 
 def test_capacity_holds_back_questions_only():
-    for workflow, step, round_ in ((a_workflow(send("s")), "s", 0), (a_workflow(ask("q")), "q", 1)):
+    for workflow, step, round_ in (
+        (a_workflow(send("s")), "s", 0),
+        (a_workflow(ask("q", remind_after=days(1))), "q", 1),
+    ):
         known = {"sent": by_step(sent("q"))} if round_ else {}
         letter = candidate(workflow, step, backlog=0, waiting_for_owner=9, round=round_, **known)
         assert judge(letter, now=START) is None

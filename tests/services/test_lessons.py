@@ -197,7 +197,10 @@ def test_a_workflow_nobody_has_come_into(world: World) -> None:
 
 
 def test_steps_that_only_earlier_versions_have_come_last(shop: World) -> None:
-    shop.apply(check_in=WORKFLOW.replace("ask: arrived", "ask: cooking").replace("title: Did", "title: How did"))
+    shop.apply(
+        check_in=WORKFLOW.replace("ask: arrived", "ask: cooking").replace("title: Did", "title: How did"),
+        in_flight={"arrived": "finish"},
+    )
     found = learned(shop)
     assert found.title == "How did it arrive?"
     assert [(one.step, one.sent, one.in_file) for one in found.letters] == [
@@ -211,7 +214,7 @@ def test_steps_that_only_earlier_versions_have_come_last(shop: World) -> None:
 
 
 def test_a_workflow_that_is_gone_is_reported_by_what_it_was(shop: World) -> None:
-    shop.apply(another=CHECK_IN.replace("check-in", "another"))
+    shop.apply(another=CHECK_IN.replace("check-in", "another"), in_flight={"check-in": "finish"})
     found = learned(shop)
     assert (found.status, found.title, found.goal) == (None, "Did it arrive?", None)
     assert found.learn == "What breaks on the way?"
@@ -220,7 +223,7 @@ def test_a_workflow_that_is_gone_is_reported_by_what_it_was(shop: World) -> None
 
 
 def test_a_version_that_no_reader_understands_any_more_still_counts(shop: World) -> None:
-    shop.apply(check_in=WORKFLOW.replace("- send: advice", "- stop: told us"))
+    shop.apply(check_in=WORKFLOW.replace("- send: advice", "- stop: told us"), in_flight={"advice": "finish"})
     with writing(shop.engine) as conn:
         old = workflow_versions.update().where(workflow_versions.c.id == shop.rows("enrollments")[0].version_id)
         conn.execute(old.values(source="workflow: check-in\nsteps: [{fax: arrived}]\n"))

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from followup.store.types import Json, UTCDateTime
+from followup.store.types import Id, Json, UTCDateTime
 
 revision = "0005"
 down_revision = "0004"
@@ -21,6 +21,10 @@ def upgrade() -> None:
     op.add_column(
         "enrollments",
         sa.Column("moved_at", UTCDateTime(), comment="when it was moved to its version; NULL: it entered that one"),
+    )
+    op.add_column(
+        "enrollments",
+        sa.Column("entered_version_id", Id, comment="the version it came into; NULL: the one it is in"),
     )
     op.add_column(
         "enrollments",
