@@ -16,8 +16,6 @@ from followup.store.types import UTCDateTime, insert_new, leasing, unleased
 AT_ONCE = 5_000  # ids in one statement; PostgreSQL takes 65,535
 # the version a run came into
 ENTERED: ColumnElement[int] = func.coalesce(enrollments.c.entered_version_id, enrollments.c.version_id)
-    enrollments.c.entered_version_id, enrollments.c.version_id
-)  # the version a run came into
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from followup.core.gates import (
 from followup.core.message import MessageState, Purpose
 from followup.core.order import OrderStatus
 from followup.core.schedule import Calendar, SendWindow
+from followup.core.transfer import UNNEEDED
 from followup.core.workflow import Cap, WorkflowStatus
 from tests.core.make import (
     START,
