@@ -209,7 +209,9 @@ class _Planner:
         at_once = self._at_once(known.values())
         places: dict[tuple[str, str, str | None], list[Standing]] = {}
         for one in changing:
-            places.setdefault((one.workflow, one.step or "", self._new_step(one)), []).append(one)
+            places.setdefault(
+                (one.workflow, one.step or "", self._new_step(one.workflow, one.version_id, one.step, one.phase)), []
+            ).append(one)
         for (workflow, step, to), standing in places.items():
             phases: Counter[Phase] = Counter()
             for one in standing:
@@ -224,27 +226,32 @@ class _Planner:
                 how=decided(self.in_flight, workflow, step) if to is None else None,
             )
 
-    def _new_step(self, place: Standing) -> str | None:
-        new = self.after.workflows.get(place.workflow)
-        if new is None or place.step is None:
+    def _new_step(self, workflow: str, version_id: int, step: str | None, phase: Phase) -> str | None:
+        new = self.after.workflows.get(workflow)
+        if new is None or step is None:
             return None
-        old = self.library.workflow(self.conn, place.version_id)
-        if place.phase is Phase.BEFORE and place.step == old.first_step:
+        if phase is Phase.BEFORE and step == self.library.workflow(self.conn, version_id).first_step:
             return new.first_step
-        return self.library.matches(self.conn, place.version_id, self.after, place.workflow).get(place.step)
+        return self.library.matches(self.conn, version_id, self.after, workflow).get(step)
 
     def _at_once(self, known: Iterable[Known]) -> dict[tuple[str, str, str | None], int]:
         """Return by workflow, step and where they go how many of those there would go on when the folder is applied."""
         found: Counter[tuple[str, str, str | None]] = Counter()
         for one in known:
             step, moved = one.stored.enrollment.position.step, self._moved(one)
-            if moved is None or moved is one or step is None:
+            if moved is None or moved is one or step is None or self._is_due(one):
                 continue
             there = moved.stored.enrollment.position.step
             decision = decide(moved.workflow, moved.stored.enrollment, moved.facts, now=self.now)
             if decision.ended or decision.position.step != there:
-                found[one.workflow.name, step, there] += 1
+                name, phase = one.workflow.name, one.stored.enrollment.position.phase
+                found[name, step, self._new_step(name, one.stored.version_id, step, phase)] += 1
         return dict(found)
+
+    def _is_due(self, one: Known) -> bool:
+        """Tell whether a run goes on anyway, by the version it is in (services.advance)."""
+        due = one.stored.wake_at
+        return due is not None and due <= self.now and not one.stored.is_fresh
 
     # -- what would leave --
 

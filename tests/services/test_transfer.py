@@ -172,7 +172,7 @@ def test_nothing_is_applied_while_somebody_stands_where_nothing_is_any_more(engi
 
 def test_the_same_folder_again_moves_nobody(engine: Engine, tmp_path: Path) -> None:
     shop = Tale(engine, tmp_path)
-    assert shop.apply(**tale("wait: 2 days", "wait: 6 days")).moved == len(shop.runs()) - 1
+    assert shop.apply(**tale("wait: 2 days", "wait: 6 days")).moved.on == len(shop.runs()) - 1
     before = shop.world.rows("enrollments")
     applied = shop.apply()
-    assert (applied.changed, applied.moved, shop.world.rows("enrollments")) == (False, 0, before)
+    assert (applied.changed, applied.moved.on, shop.world.rows("enrollments")) == (False, 0, before)

@@ -148,7 +148,7 @@ def test_what_broke_off_is_completed_by_applying_again(engine: Engine, tmp_path:
     shop.apply(decided, **renamed)
     wanted = expected()["nothing"] | expected()[change]
     assert standing(shop) == {name: says.partition(" | ")[0] for name, says in wanted.items()}
-    assert shop.apply().moved == 0
+    assert shop.apply().moved.on == 0
 
 
 def test_who_comes_in_by_the_old_version_at_that_moment_is_moved_when_looked_at(engine: Engine, tmp_path: Path) -> None:
