@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, tuple_
 
 from followup.core.events import Event
 from followup.core.timer import CONTACT
@@ -99,10 +99,25 @@ def recorded_at(conn: Connection, event_id: int) -> datetime:
     return moment
 
 
-def of_kind_since(conn: Connection, kind: str, since: datetime, until: datetime) -> list[Recorded]:
-    """Return the events of *kind* that occurred in [since, until], oldest first."""
+def of_kind_since(
+    conn: Connection,
+    kind: str,
+    since: datetime,
+    until: datetime,
+    *,
+    after: Recorded | None = None,
+    limit: int | None = None,
+) -> list[Recorded]:
+    """
+    Return the events of *kind* that occurred in [since, until], oldest first.
+
+    Args:
+        after: only those that come after this one in that order, such as the last of the batch before.
+    """
     wanted = select(events).where(events.c.kind == kind, events.c.occurred_at.between(since, until))
-    return [_recorded(row) for row in conn.execute(wanted.order_by(events.c.occurred_at, events.c.id))]
+    if after is not None:
+        wanted = wanted.where(tuple_(events.c.occurred_at, events.c.id) > (after.event.occurred_at, after.event.id))
+    return [_recorded(row) for row in conn.execute(wanted.order_by(events.c.occurred_at, events.c.id).limit(limit))]
 
 
 def of_order(conn: Connection, order_id: int, kind: str) -> Recorded | None:

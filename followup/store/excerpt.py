@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Table, false, insert, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, false, insert, select, true, union
 
 from followup.core.enrollment import EnrollmentState
 from followup.core.message import MessageState
@@ -69,13 +69,16 @@ def _bought(customer_id: int) -> Which:
         select(table.c.order_id).where(table.c.customer_id == customer_id, table.c.order_id.is_not(None))
         for table in (events, enrollments, messages, decisions)
     )
-    return or_(orders.c.customer_id == customer_id, *(orders.c.id.in_(some) for some in spoken_of))
+    own = select(orders.c.id).where(orders.c.customer_id == customer_id)
+    return orders.c.id.in_(union(own, *spoken_of))  # not OR: PostgreSQL would read every order
 
 
 def _watched(customer_id: int) -> Which:
+    """Return the timers of their orders, and their own."""
     own = select(orders.c.id).where(orders.c.customer_id == customer_id)
-    late = (timers.c.kind == TimerKind.PROMISE.value) & timers.c.subject_id.in_(own)
-    return late | ((timers.c.kind == TimerKind.QUIET.value) & (timers.c.subject_id == customer_id))
+    late = select(timers.c.id).where(timers.c.kind == TimerKind.PROMISE.value, timers.c.subject_id.in_(own))
+    quiet = select(timers.c.id).where(timers.c.kind == TimerKind.QUIET.value, timers.c.subject_id == customer_id)
+    return timers.c.id.in_(union(late, quiet))
 
 
 def _answered(customer_id: int) -> Which:

@@ -105,6 +105,7 @@ events = Table(
     Column("data", Json, nullable=False),
     UniqueConstraint("source", "external_id"),
     Index(None, "customer_id", "occurred_at"),
+    Index(None, "kind", "occurred_at", "id"),
     Index(None, "order_id"),
 )
 
@@ -178,6 +179,7 @@ timers = Table(
     Column("leased_until", UTCDateTime, comment="database time"),
     one_of("kind", TimerKind),
     UniqueConstraint("kind", "workflow", "subject_id"),
+    Index(None, "subject_id", "kind"),
     Index(None, "due_at", "id"),
 )
 
@@ -205,6 +207,7 @@ notices = Table(
     Column("failures", Integer, nullable=False, server_default="0", comment="tries that did not get through"),
     Column("leased_until", UTCDateTime, comment="database time; also how long a failed try is waited out"),
     UniqueConstraint("key"),
+    Index(None, "customer_id"),
     _partial("ix_notices_new", "id", where="told_at IS NULL"),
 )
 
@@ -413,6 +416,7 @@ conversations = Table(
     Column("closed_at", UTCDateTime),
     Column("urgent", Boolean, nullable=False, server_default=text("false"), comment="a workflow said so"),
     Column("note", Text, comment="what a workflow told the owner"),
+    Index(None, "customer_id"),
     _partial("uq_conversations_open", "customer_id", where="closed_at IS NULL", unique=True),
 )
 
@@ -452,6 +456,7 @@ message_aliases = Table(
     metadata,
     Column("rfc_message_id", Text, primary_key=True, comment="with its angle brackets"),
     Column("message_id", Id, ForeignKey("messages.id"), nullable=False),
+    Index(None, "message_id"),
 )
 
 suppressions = Table(

@@ -1,11 +1,12 @@
+import re
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from followup.store import events
 from followup.store.engine import writing
 from followup.store.events import NewEvent
-from tests.store.make import START, a_customer, an_order, at, column
+from tests.store.make import START, a_customer, an_order, at, column, plan_of, taken_back
 
 
 def an_event(customer_id: int, external_id: str, hour: float = 0, **given: Any) -> NewEvent:
@@ -83,6 +84,28 @@ def test_events_of_a_kind_are_listed_from_and_to_a_moment_both_included(engine: 
         ("order.placed", at(2)),
         ("order.placed", at(3)),
     ]
+
+
+def test_events_of_a_kind_are_listed_batch_by_batch(engine: Engine) -> None:
+    with writing(engine) as conn:
+        ana = a_customer(conn)
+        keys = [added(conn, an_event(ana, f"{n}", hour))[0] for n, hour in enumerate((4, 1, 2, 2, 2, 9))]
+        batches: list[list[int]] = []
+        last = None
+        while batch := events.of_kind_since(conn, "order.placed", at(1), at(4), after=last, limit=2):
+            batches.append([one.event.id for one in batch])
+            last = batch[-1]
+    assert batches == [[keys[1], keys[2]], [keys[3], keys[4]], [keys[0]]]
+
+
+def test_events_of_a_kind_are_found_by_an_index_that_has_them_in_order(engine: Engine) -> None:
+    with taken_back(engine) as conn:
+        if conn.dialect.name == "postgresql":
+            for how in ("seqscan", "bitmapscan", "sort"):
+                conn.execute(text(f"SET LOCAL enable_{how} = off"))
+        plan = plan_of(conn, lambda: events.of_kind_since(conn, "order.placed", at(1), at(4), limit=2))
+    assert "ix_events_kind_occurred_at_id" in plan
+    assert not re.search("sort|temp b-tree", plan, re.IGNORECASE)
 
 
 def test_the_first_event_of_its_kind_stands_for_an_order(engine: Engine) -> None:

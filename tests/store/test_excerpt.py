@@ -1,10 +1,11 @@
 """One customer's record, copied: nothing of it is forgotten, and nothing of anybody else's comes along."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, Table, select, update
+from sqlalchemy import Connection, Engine, Table, select, text, update
 
 from followup.core.message import MessageState
 from followup.core.timer import TimerKind
@@ -12,6 +13,7 @@ from followup.store import suppressions, timers
 from followup.store.engine import reading, writing
 from followup.store.excerpt import BY_ADDRESS, COPIED, LEFT_OUT, OVER, copy_customer, take_out
 from followup.store.schema import (
+    bundles,
     customers,
     enrollments,
     gaps,
@@ -32,7 +34,7 @@ from followup.store.schema import suppressions as suppressed
 from followup.store.schema import timers as timers_table
 from followup.store.scratch import scratch_engine
 from followup.store.types import real_now
-from tests.store.make import START, a_customer, a_message, a_reply, an_enrollment, an_order
+from tests.store.make import START, a_customer, a_message, a_reply, an_enrollment, an_order, plan_of, taken_back
 
 KEY = "never-changes"
 
@@ -90,6 +92,24 @@ def test_a_customers_rows_come_along_as_they_are_and_nobody_elses(engine: Engine
     }
     assert len(rows(copy, suppressed)) == 1
     assert [row.raw for row in rows(copy, inbound_mail)] == [b""]
+
+
+WHOLE = {workflow_versions, workflow_switches, workflow_limits, gaps, halts, bundles}
+
+
+@pytest.mark.parametrize("table", sorted({*COPIED} - WHOLE, key=lambda table: table.name), ids=lambda table: table.name)
+def test_no_table_is_read_through_for_one_customer(engine: Engine, table: Table) -> None:
+    with taken_back(engine) as conn:
+        if conn.dialect.name == "postgresql":
+            for how in ("seqscan", "hashjoin", "mergejoin"):  # as if tables were long
+                conn.execute(text(f"SET LOCAL enable_{how} = off"))
+        plan = plan_of(conn, lambda: conn.execute(select(table).where(COPIED[table](1))))
+    read_through = (
+        r"\bSCAN (?!workflow_versions)\w+|Seq Scan on (?!workflow_versions)\w+|Index (Only )?Scan(?!.*\n.*Cond)"
+    )
+    assert not re.search(read_through, plan), plan
+    if table is timers_table:  # those of all orders are many too
+        assert plan.count("ix_timers_subject_id_kind") == 2, plan
 
 
 def test_what_concerns_everybody_comes_along_whole(engine: Engine, copy: Engine) -> None:

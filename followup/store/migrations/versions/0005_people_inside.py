@@ -1,4 +1,8 @@
-"""What an applied bundle makes of the people inside: runs move to newer versions, or finish theirs."""
+"""
+What an applied bundle makes of the people inside: runs move to newer versions, or finish theirs.
+
+And indices to look at one customer alone, and at what happened lately.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -37,3 +41,8 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_enrollments_version_id_id", "enrollments", ["version_id", "id"], unique=False)
+    op.create_index("ix_events_kind_occurred_at_id", "events", ["kind", "occurred_at", "id"], unique=False)
+    op.create_index("ix_conversations_customer_id", "conversations", ["customer_id"], unique=False)
+    op.create_index("ix_message_aliases_message_id", "message_aliases", ["message_id"], unique=False)
+    op.create_index("ix_notices_customer_id", "notices", ["customer_id"], unique=False)
+    op.create_index("ix_timers_subject_id_kind", "timers", ["subject_id", "kind"], unique=False)
