@@ -1,6 +1,6 @@
 """Bundles that were applied before: what they had, and which of them runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from followup.errors import NotFound, UsageError
 from followup.services import find
 from followup.store import bundles
-from followup.store.bundles import StoredBundle
+from followup.store.bundles import ListedBundle, StoredBundle
 from followup.store.engine import reading
 
 SHORTEST = 4  # letters of a hash
@@ -28,18 +28,22 @@ class Past:
 def listing(engine: Engine, *, limit: int) -> list[Past]:
     """Return the bundles that were applied, the newest first: each once, by when it was applied last."""
     with reading(engine) as conn:
-        found = [bundles.load(conn, one.hash) for one in bundles.listed(conn, limit=limit + 1)]
-    before: list[StoredBundle | None] = [*found[1:], None]
-    pairs = list(zip(found, before, strict=True))[:limit]
+        listed = bundles.listed(conn, limit=limit + 1)
+        changes = list(_changes(conn, listed)) if listed else []
     return [
-        Past(
-            hash=one.hash,
-            applied_at=one.applied_at,
-            runs=number == 0,
-            changed=tuple(differing(older.files, one.files)) if older else None,
-        )
-        for number, (one, older) in enumerate(pairs)
+        Past(hash=one.hash, applied_at=one.applied_at, runs=number == 0, changed=changed)
+        for number, (one, changed) in enumerate(list(zip(listed, changes, strict=True))[:limit])
     ]
+
+
+def _changes(conn: Connection, listed: Sequence[ListedBundle]) -> Iterator[tuple[str, ...] | None]:
+    """Yield what each of *listed* differs in from the next one; of whole folders no more than two are in memory."""
+    newer = bundles.load(conn, listed[0].hash).files
+    for one in listed[1:]:
+        older = bundles.load(conn, one.hash).files
+        yield tuple(differing(older, newer))
+        newer = older
+    yield None
 
 
 def differing(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
