@@ -1,6 +1,7 @@
 """One customer across all workflows: what was, what comes if they say nothing, and what each answer would lead to."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -101,16 +102,15 @@ def walk(
     )
     until = now + timedelta(days=days)
     calendar = calendar_for(customer, None, bundle)
-    try:
-        forks, left = _play(main, until)
+    with ExitStack() as opened:
+        opened.callback(main.close)
+        forks, left = _play(main, until, opened)
         known = set(main.moves)
         future = [move for move in main.moves if move not in set(past)]
         questions = [_followed(question, ways, known, until) for question, ways in forks]
         touches = _touches([*past, *future])
         feelings = [one for one in feel(touches, calendar) if one.until > now]
         ended = main.is_over
-    finally:
-        main.close()
     return Walk(
         customer=customer,
         calendar=calendar,
@@ -128,8 +128,12 @@ def walk(
 _Ways = list[tuple[Response, Rehearsal]]
 
 
-def _play(main: Rehearsal, until: datetime) -> tuple[list[tuple[Asking, _Ways]], int]:
-    """Let silence go on until nothing more comes; return each question on the way, with a fork for each response."""
+def _play(main: Rehearsal, until: datetime, opened: ExitStack) -> tuple[list[tuple[Asking, _Ways]], int]:
+    """
+    Let silence go on until nothing more comes; return each question on the way, with a fork for each response.
+
+    Forks are closed with *opened*, whatever goes wrong before all of them were followed.
+    """
     forks: list[tuple[Asking, _Ways]] = []
     left = 0
     main.begin()
@@ -137,7 +141,7 @@ def _play(main: Rehearsal, until: datetime) -> tuple[list[tuple[Asking, _Ways]],
     while True:
         for question in ahead:
             if len(forks) < MOST_QUESTIONS:
-                forks.append((question, _forks(main, question)))
+                forks.append((question, _forks(main, question, opened)))
             else:
                 left += 1
         if not main.step(until):
@@ -145,11 +149,12 @@ def _play(main: Rehearsal, until: datetime) -> tuple[list[tuple[Asking, _Ways]],
         ahead = asked(main)
 
 
-def _forks(main: Rehearsal, question: Asking) -> _Ways:
+def _forks(main: Rehearsal, question: Asking, opened: ExitStack) -> _Ways:
     responses = [*(Response(Kind.ANSWER, answer) for answer in question.offered), Response(Kind.REPLY, WORDS)]
     found = []
     for response in responses:
         fork = main.fork()
+        opened.callback(fork.close)
         respond(fork, question, response)
         found.append((response, fork))
     return found
@@ -158,11 +163,9 @@ def _forks(main: Rehearsal, question: Asking) -> _Ways:
 def _followed(question: Asking, forks: _Ways, silence: set[Move], until: datetime) -> Question:
     ways = []
     for response, fork in forks:
-        try:
-            fork.go_on(until)
-            ways.append(Way(response, [move for move in fork.moves if move not in silence]))
-        finally:
-            fork.close()
+        fork.go_on(until)
+        ways.append(Way(response, [move for move in fork.moves if move not in silence]))
+        fork.close()
     return Question(question, ways)
 
 

@@ -47,6 +47,7 @@ def _engine(connection: sqlite3.Connection) -> Engine:
         execution_options={"compiled_cache": _compiled()},
     )
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "engine_disposed", lambda _: connection.close())  # the pool may not have taken it yet
     return engine
 
 

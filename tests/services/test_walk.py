@@ -1,13 +1,20 @@
 """One customer across all workflows: what was, what comes in silence, and what each answer leads to."""
 
+import gc
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 
 import pytest
 
 from followup.core.feel import FeelKind
 from followup.errors import NotFound
+from followup.mail.message import OutgoingMail
+from followup.mail.transport import Answered
 from followup.services import halt, walk
-from followup.services.rehearsal import rehearsing
+from followup.services.deliver import Post
+from followup.services.rehearsal import TakesAll, rehearsing
 from followup.services.walk import Walk
 from tests.services.rehearsed import dump, let_go_on
 from tests.services.test_a_run import click
@@ -132,6 +139,40 @@ def test_what_was_applied_counts_and_a_letter_that_cannot_be_written_is_told(wor
     world.take_in(a_purchase())
     world.drain()
     assert "blocked" in {move.kind for move in walked(world).future}
+
+
+class Breaks(TakesAll):
+    """Takes so many mails, and then shows a bug of ours."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def send(self, mails: Sequence[OutgoingMail], *, may_begin: Callable[[], bool]) -> Iterator[Answered]:
+        self.left -= len(mails)
+        if self.left < 0:
+            raise ZeroDivisionError
+        yield from super().send(mails, may_begin=may_begin)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 5, None])
+def test_no_copy_stays_open_whatever_goes_wrong(busy: World, after: int | None) -> None:
+    gc.collect()
+    before = copies_open()
+    way_out = TakesAll() if after is None else Breaks(after)
+    post = Post(transport=way_out, identity=busy.identity, suppression_key="never-changes")
+    with nullcontext() if after is None else pytest.raises(ZeroDivisionError) as raised:
+        walk.walk(busy.engine, "ana@example.com", library=busy.library, post=post, now=busy.clock.now())
+    assert copies_open() == before, raised  # which keeps alive what was not closed
+
+
+def copies_open() -> int:
+    """Return how many databases in memory this process has open."""
+    number = 0
+    for one in gc.get_objects():
+        if isinstance(one, sqlite3.Connection):
+            with suppress(sqlite3.ProgrammingError):  # closed, or another thread's
+                number += one.execute("PRAGMA database_list").fetchone()[2] == ""
+    return number
 
 
 def test_nobody_is_walked_who_is_not_there(world: World) -> None:
