@@ -18,7 +18,7 @@ COMMANDS = {
     "init": ("project", "Make a project folder: workflows, letters, people, settings."),
     "plan": ("deploy", "Show what applying the folder would change, and for whom."),
     "apply": ("deploy", "Check the folder and make it what runs."),
-    "bundles": ("deploy", "Show what was applied when; compare, and go back."),
+    "bundles": ("bundles", "Show what was applied when; compare, and go back."),
     "import": ("intake", "Bring orders in from a file."),
     "event": ("workflows", "Tell of something that happened to a customer."),
     "trigger": ("workflows", "Let customers into a workflow by hand."),
