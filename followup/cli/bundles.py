@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from followup.cli import output
-from followup.cli.deploy import as_document, in_flight_option, plan_of, put_in_force, tell_applied
+from followup.cli.deploy import as_document, in_flight_option, plan_of, put_in_force, refusal, tell_applied
 from followup.cli.shared import json_option, make_app, yes_option
 
 
@@ -71,7 +71,10 @@ def show_bundle(bundle: str | None, file: str | None, as_json: bool) -> None:
     if file is not None:
         if file not in found.files:
             raise NotFound(f"bundle {found.hash[:12]} has no file {file!r}", hint=find.nearest(file, found.files))
-        output.say(found.files[file].rstrip("\n"))
+        if as_json:
+            output.document({"bundle": found.hash, "file": file, "text": found.files[file]})
+        else:
+            output.say(found.files[file].rstrip("\n"))
         return
     if as_json:
         output.document({"bundle": found.hash, "applied_at": found.applied_at, "files": dict(found.files)})
@@ -134,7 +137,7 @@ def rollback_bundle(
     """
     from followup.authoring.bundle import load_applied
     from followup.cli import planned
-    from followup.services import history
+    from followup.services import deploy, history
 
     app = make_app()
     found = history.before(app.engine) if bundle is None else history.get(app.engine, bundle)
@@ -144,13 +147,19 @@ def rollback_bundle(
         output.document(planned.as_document(changed)) if as_json else planned.tell(changed)
         return
     if not changed:
-        output.say(f"Nothing changed: bundle {found.hash[:12]} already runs.")
+        if as_json:
+            output.document(as_document(deploy.Applied(goal, changed=False), dry_run=False))
+        else:
+            output.say(f"Nothing changed: bundle {found.hash[:12]} already runs.")
         return
     if not as_json and not yes:
         planned.tell(changed)
-    if not changed.undecided and not output.confirm(f"Bundle {found.hash[:12]} would run again.", yes=yes):
+    with refusal(as_json=as_json):
+        history.check_stranding(app.engine, goal, dict(decisions), library=app.library)
+    if not output.confirm(f"Bundle {found.hash[:12]} would run again.", yes=yes):
         raise click.exceptions.Exit(1)
     applied = put_in_force(app, goal, dict(decisions), as_json=as_json)
+    history.note_rollback(app.engine, found.hash, before=changed.before, clock=app.clock)
     if as_json:
         output.document(as_document(applied, dry_run=False))
         return

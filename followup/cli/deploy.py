@@ -1,6 +1,7 @@
 """``plan`` and ``apply``: from the folder to what runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -153,12 +154,20 @@ def apply_command(dry_run: bool, first: int | None, decisions: Sequence[tuple[st
 def put_in_force(
     app: "App", bundle: "Bundle", in_flight: Mapping[str, str], *, first: int | None = None, as_json: bool
 ) -> "Applied":
-    """Make *bundle* what runs; whom it would strand is a document of its own where documents are wanted."""
+    """Make *bundle* what runs."""
     from followup.services import deploy
+
+    with refusal(as_json=as_json):
+        return deploy.put_in_force(app.upgraded_engine, bundle, clock=app.clock, first=first, in_flight=in_flight)
+
+
+@contextmanager
+def refusal(*, as_json: bool) -> Iterator[None]:
+    """Print whom something would strand, as a document where documents are wanted, and let the error go on."""
     from followup.services.transfer import StrandedPeople
 
     try:
-        return deploy.put_in_force(app.upgraded_engine, bundle, clock=app.clock, first=first, in_flight=in_flight)
+        yield
     except StrandedPeople as error:
         if as_json:
             output.document({"stranded": [asdict(one) for one in error.undecided]})

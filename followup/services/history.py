@@ -6,11 +6,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from followup.authoring.bundle import Bundle
+from followup.clock import Clock
 from followup.errors import NotFound, UsageError
-from followup.services import find
-from followup.store import bundles
+from followup.services import find, transfer
+from followup.services.library import Library
+from followup.store import audit, bundles, enrollments
 from followup.store.bundles import ListedBundle, StoredBundle
-from followup.store.engine import reading
+from followup.store.engine import reading, writing
 
 SHORTEST = 4  # letters of a hash
 
@@ -75,6 +78,25 @@ def before(engine: Engine) -> StoredBundle:
         if len(listed) < 2:
             raise NotFound("there is no bundle before the one that runs", hint="followup bundles list")
         return bundles.load(conn, listed[1].hash)
+
+
+def check_stranding(engine: Engine, bundle: Bundle, in_flight: Mapping[str, str], *, library: Library) -> None:
+    """
+    Look whether *bundle* may run as things stand; applying it looks again.
+
+    Raises:
+        StrandedPeople: somebody stands at a step that it does not have, and it is not said what becomes of them.
+    """
+    with reading(engine) as conn:
+        found = transfer.stranded(conn, bundle, library, enrollments.standing(conn), in_flight)
+    if undecided := transfer.undecided(found):
+        raise transfer.StrandedPeople(undecided)
+
+
+def note_rollback(engine: Engine, hash_: str, *, before: str | None, clock: Clock) -> None:
+    """Put on the audit trail that an operator went back from the bundle *before* to that of *hash_*."""
+    with writing(engine, "history.rollback") as conn:
+        audit.add(conn, "rollback", {"bundle": hash_, "before": before}, now=clock.now())
 
 
 def _hash(conn: Connection, prefix: str | None) -> str:

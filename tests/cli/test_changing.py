@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from followup.store.engine import make_engine, reading
+from followup.store.schema import audit
 from tests.cli.conftest import Cli
 from tests.cli.shop import WORKFLOW, delivered_lately
 from tests.cli.test_switches import AT_ONCE
@@ -268,3 +271,53 @@ def test_going_back_leads_to_the_same_plan(waiting: Path, cli: Cli) -> None:
     assert "runs again" in back.out
     assert "the next apply brings it back" in back.err
     assert cli("plan", "--json", code=4).document == before
+
+
+def test_going_back_to_what_runs_is_a_document_too(waiting: Path, cli: Cli) -> None:
+    runs = cli("bundles", "list", "--json").document[0]["hash"]
+    assert "Nothing changed" in cli("bundles", "rollback", runs).out
+    document = cli("bundles", "rollback", runs, "--json").document
+    assert (document["bundle"], document["changed"]) == (runs, False)
+
+
+def test_a_file_of_a_bundle_as_a_document(waiting: Path, cli: Cli) -> None:
+    path = "workflows/after-arrival.yaml"
+    document = cli("bundles", "show", "--json").document
+    assert cli("bundles", "show", document["bundle"], path, "--json").document == {
+        "bundle": document["bundle"],
+        "file": path,
+        "text": document["files"][path],
+    }
+
+
+@pytest.fixture
+def further(asked: Path, cli: Cli) -> Path:
+    """Return a project where six people stand at a step that the bundle before does not have."""
+    write(asked, AT_ONCE.replace("  - ask: arrived\n", "  - id: question\n    ask: arrived\n"))
+    cli("apply", "--in-flight", "arrived=finish")
+    (asked / "new.csv").write_text(delivered_lately(9, days_ago=0.1))
+    cli("import", "orders", "new.csv", "--enroll")
+    cli("worker", "--once")
+    return asked
+
+
+@pytest.mark.parametrize("how", [[], ["--yes"], ["--json"], ["--json", "--yes"]])
+def test_going_back_strands_nobody_unawares(further: Path, cli: Cli, how: list[str]) -> None:
+    runs = cli("bundles", "list", "--json").document[0]["hash"]
+    ran = cli("bundles", "rollback", *how, code=1)
+    assert "error: 3 people stand where" in ran.err
+    assert "add --yes" not in ran.err, "nobody is asked"
+    assert "after-arrival/question=finish|skip|stop" in ran.err
+    if "--json" in how:
+        assert [(one["step"], one["number"]) for one in ran.document["stranded"]] == [("question", 3)]
+    assert cli("bundles", "list", "--json").document[0]["hash"] == runs
+
+
+def test_a_way_back_is_told_from_an_apply(further: Path, cli: Cli) -> None:
+    newest, older = cli("bundles", "list", "--json").document
+    cli("bundles", "rollback", "--yes", "--in-flight", "question=stop")
+    with reading(make_engine(f"sqlite:///{further / 'followup.db'}")) as conn:
+        trail = [(row.action, row.data) for row in conn.execute(select(audit).order_by(audit.c.id))]
+    back = {"bundle": older["hash"], "before": newest["hash"]}
+    assert [data for action, data in trail if action == "rollback"] == [back]
+    assert [action for action, _ in trail].count("apply") == 3
