@@ -30,7 +30,8 @@ def show_command(workflow: str, form: str | None) -> None:
     """
     Draw WORKFLOW: its steps, and how many people stand at each.
 
-    What runs is drawn; a workflow that was not applied yet, as the project folder has it.
+    What runs is drawn; a workflow that was not applied yet, as the project folder has it; one that was deleted, as
+    the people inside finish it.
 
     \b
     followup show arrived --svg > arrived.svg
@@ -71,10 +72,11 @@ def _print_svg(picture: "Picture") -> None:
 
 def _tell(app: "App", looked: "Looked") -> None:
     from followup.authoring.in_words import terms_in_words
+    from followup.services.look import Folder
 
     picture, workflow = looked.picture, looked.workflow
     output.entry("", picture.title)
-    status = workflow.status.value
+    status = "deleted" if looked.folder is Folder.DELETED else workflow.status.value
     if looked.switch:
         since = output.local(looked.switch.since, app.clock.now().tzinfo)
         status += f" by an operator since {since}: {looked.switch.reason}"
@@ -113,6 +115,10 @@ def _remark(looked: "Looked", why_not: str) -> None:
         output.hint("followup apply", "make it what runs")
     elif looked.folder is Folder.DIFFERS:
         output.tell("The file differs from what runs; followup plan shows how.")
+    elif looked.folder is Folder.DELETED:
+        output.tell(
+            f"workflows/{name}.yaml is gone; nobody comes in any more, and who is inside finishes this version."
+        )
     elif looked.folder is Folder.GONE:
         output.tell(f"workflows/{name}.yaml is not in the folder any more; this is what runs until followup apply.")
 

@@ -1,4 +1,4 @@
-"""A workflow to look at: as it runs, else as the project folder has it; and who is inside."""
+"""A workflow to look at: as it runs, else as the project folder has it, else as people finish it; and who is inside."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from followup.core.workflow import Workflow
 from followup.services import find
 from followup.services.library import Library
 from followup.services.switch import Inside, count_inside
-from followup.store import switches
+from followup.store import enrollments, switches
 from followup.store.engine import reading
 from followup.store.switches import Switch
 
@@ -26,6 +26,7 @@ class Folder(StrEnum):
     DIFFERS = "differs"
     GONE = "gone"  # it has other workflows, and no file of this one
     DRAFT = "draft"  # nothing of that name was applied: what is looked at is the file
+    DELETED = "deleted"  # neither the folder nor what runs has it; people inside finish the version looked at
     UNKNOWN = "unknown"  # there is no such folder here
 
 
@@ -53,7 +54,7 @@ def look(engine: Engine | None, name: str, *, project: Path, library: Library) -
         engine: of the database to ask what runs; None: there is none, and the folder is all there is.
 
     Raises:
-        NotFound: neither what runs nor the folder has it; the hint names the nearest.
+        NotFound: neither what runs nor the folder has it, and nobody is inside; the hint names the nearest.
         BundleError: only the folder has it, and the file cannot be read.
     """
     if engine is None:
@@ -66,10 +67,18 @@ def _look(conn: Connection, name: str, project: Path, library: Library) -> Looke
     bundle = library.find_newest(conn)
     inside, switch = count_inside(conn, name), switches.current(conn).get(name)
     if bundle is None or name not in bundle.workflows:
-        workflow = _in_folder(name, project, bundle.workflows if bundle else ())
-        return Looked(workflow=workflow, folder=Folder.DRAFT, inside=inside, switch=switch)
+        left = _finished(conn, name, library) if read_workflow_file(project, name) is None else None
+        workflow = left or _in_folder(name, project, bundle.workflows if bundle else ())
+        folder = Folder.DELETED if left else Folder.DRAFT
+        return Looked(workflow=workflow, folder=folder, inside=inside, switch=switch)
     folder = _compared(library.as_applied(conn).workflows[name], bundle.files[f"workflows/{name}.yaml"], project)
     return Looked(workflow=bundle.workflows[name], folder=folder, inside=inside, switch=switch)
+
+
+def _finished(conn: Connection, name: str, library: Library) -> Workflow | None:
+    """Return the newest version in which people stand, if any do."""
+    versions = [place.version_id for place in enrollments.standing(conn) if place.workflow == name]
+    return library.workflow(conn, max(versions)) if versions else None
 
 
 def _in_folder(name: str, project: Path, applied: Collection[str]) -> Workflow:

@@ -226,6 +226,31 @@ def test_what_runs_is_drawn_though_the_file_says_something_else(inside: Path, cl
     assert "workflows/after-arrival.yaml is not in the folder any more" in ran.err
 
 
+def test_a_workflow_whose_file_was_deleted_is_drawn_as_people_finish_it(database: str, inside: Path, cli: Cli) -> None:
+    file = inside / "workflows/after-arrival.yaml"
+    (inside / "workflows/other.yaml").write_text(WORKFLOW.replace("after-arrival", "other"))
+    file.write_text(WORKFLOW.replace("  - ask: arrived\n", "  - id: question\n    ask: arrived\n"))
+    cli("apply")
+    file.unlink()
+    cli("apply", "--in-flight", "after-arrival=finish")
+    ran = cli("show", "after-arrival")
+    assert ran.out == SHOWN.replace("status     live", "status     deleted")
+    assert ran.err == (
+        "workflows/after-arrival.yaml is gone; nobody comes in any more, and who is inside finishes this version.\n"
+    )
+    document = cli("show", "after-arrival", "--json").document
+    assert (document["folder"], document["inside"]) == ("deleted", 3)
+    assert document["steps"][1]["id"] == "question", "the newest version they stand in"
+    file.write_text(WORKFLOW)
+    assert cli("show", "after-arrival").err.startswith("This is the file; nothing of that name runs.\n")
+
+
+def test_a_deleted_workflow_in_which_nobody_is_any_more_is_none(inside: Path, cli: Cli) -> None:
+    (inside / "workflows/after-arrival.yaml").unlink()
+    cli("apply", "--in-flight", "after-arrival=stop")
+    assert "after-arrival" in cli("show", "after-arrival", code=1).err
+
+
 def test_a_draft_that_was_not_applied_is_drawn_from_its_file(inside: Path, cli: Cli) -> None:
     draft = WORKFLOW.replace("after-arrival", "draft").replace("status: live", "status: draft").replace("thanks", "new")
     (inside / "workflows/draft.yaml").write_text(draft)  # its letter is still to be written
