@@ -7,23 +7,39 @@ After a change that is meant: pytest tests/cli/test_golden.py --write-golden, an
 import difflib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 import pytest
+from sqlalchemy import update
 
 from followup.cli import play
 from followup.cli.main import followup, main
+from followup.store.engine import make_engine, writing
+from followup.store.schema import messages
+from tests.cli.shop import FILES, PEOPLE, WORKFLOW, delivered_lately
 from tests.cli.terminal import terminal
+from tests.cli.test_switches import AT_ONCE
 
 GOLDEN = Path(__file__).parent / "golden"
+TOM = PEOPLE.replace("mara", "tom").replace("Mara", "Tom")
 LONGER = "  - wait: 3 business days\n"
-CHANGED = {  # files of the shop that are changed before the command runs
-    "workflows/arrived.yaml": ("  - wait: 2 business days\n", LONGER),
-    "templates/when-it-sticks.md": ("{{ signature }}", "Tell me how it goes.\n\n{{ signature }}"),
+FLOW = "workflows/after-arrival.yaml"
+RENAMED = ("  - ask: arrived\n", "  - id: question\n    ask: arrived\n")
+EDITS: dict[str, dict[str, tuple[str, str] | None]] = {  # files that are changed (None: deleted) where it says {name}
+    "{changed}": {
+        "workflows/arrived.yaml": ("  - wait: 2 business days\n", LONGER),
+        "templates/when-it-sticks.md": ("{{ signature }}", "Tell me how it goes.\n\n{{ signature }}"),
+    },
+    "{shortened}": {FLOW: ("wait: 1 day", "wait: 6 hours")},
+    "{renamed}": {FLOW: RENAMED},
+    "{deleted}": {FLOW: None},
+    "{tom-gone}": {FLOW: ("sender: tom", "sender: mara"), "workflows/people.yaml": (TOM, "")},
+    "{live}": {FLOW: ("status: draft", "status: live")},
 }
+MISTAKES = {"mistyped", "messages-resend-refused"}  # what is shown is the refusal
 # name: the commands of which the last one is shown; {changed} changes the folder
 COMMANDS = {
     "help": ["--help"],
@@ -43,11 +59,12 @@ COMMANDS = {
     "messages-list": ["messages list --limit 12"],
     "messages-show": ["messages show 20"],
     "messages-cancel": ["messages cancel 20"],
-    "messages-resend": ["messages resend 20"],
-    "messages-mark-sent": ["messages mark-sent 20"],
-    "messages-release": ["messages release 20"],
+    "messages-resend": ["{lost}", "messages resend 45"],
+    "messages-resend-yes": ["{lost}", "messages resend 45 --yes"],
+    "messages-resend-refused": ["messages resend 20"],
+    "messages-mark-sent": ["{lost}", "messages mark-sent 45"],
     "inbound-list": ["inbound list"],
-    "inbound-retry": ["inbound retry"],
+    "inbound-retry": ["{mail}", "inbound add carla.eml", "inbound retry 5"],
     "suppressions-add": ["suppressions add carla.rossi@example.com"],
     "suppressions-check": ["suppressions check carla.rossi@example.com"],
     "suppressions-list": ["suppressions add carla.rossi@example.com", "suppressions list"],
@@ -73,10 +90,39 @@ COMMANDS = {
     "bundles-rollback": ["{changed}", "apply", "bundles rollback --yes"],
     "trigger": ["trigger arrived --since 2026-01-01 --dry-run"],
     "event": ["event support.solved --customer carla.rossi@example.com"],
-    "inbound-add": ["inbound add {demo}/mails/holiday.eml"],
+    "inbound-add": ["{mail}", "inbound add carla.eml"],
     "db-upgrade": ["db upgrade"],
     "db-recovered": ["db recovered --since 2026-02-01 --yes"],
 }
+INSIDE = {  # likewise, by the shop with people inside
+    "waiting": {
+        "plan-shortened": ["{shortened}", "plan"],
+        "apply-moved": ["{shortened}", "apply"],
+        "status-inside": ["status"],
+        "show-inside": ["show after-arrival"],
+    },
+    "asked": {
+        "plan-stranded": ["{renamed}", "plan"],
+        "plan-finish": ["{renamed}", "plan --in-flight arrived=finish"],
+        "plan-skip": ["{renamed}", "plan --in-flight arrived=skip"],
+        "plan-stop": ["{renamed}", "plan --in-flight arrived=stop"],
+        "plan-deleted": ["{deleted}", "plan"],
+        "apply-refused": ["{renamed}", "apply"],
+        "apply-skip": ["{renamed}", "apply --in-flight arrived=skip"],
+        "show-deleted": ["{deleted}", "apply --in-flight after-arrival=finish", "show after-arrival"],
+        "bundles-rollback-refused": ["{renamed}", "apply --in-flight arrived=stop", "{more}", "bundles rollback --yes"],
+    },
+    "held": {
+        "plan-person-gone": ["{renamed}", "{tom-gone}", "plan --in-flight arrived=finish"],
+        "apply-person-gone": ["{renamed}", "{tom-gone}", "apply --in-flight arrived=finish"],
+    },
+    "first": {
+        "messages-release": ["messages release 1"],
+        "messages-release-workflow": ["messages release --workflow after-arrival"],
+    },
+    "draft": {"plan-goes-live": ["{live}", "plan"], "apply-goes-live": ["{live}", "apply --first 3"]},
+}
+CASES = [("demo", name) for name in COMMANDS] + [(shop, name) for shop, cases in INSIDE.items() for name in cases]
 ELSEWHERE = {  # commands that are shown by other tests, since what they say depends on more than the shop
     "completion": "test_completion.py",
     "demo": "test_plays.py",
@@ -94,50 +140,105 @@ ELSEWHERE = {  # commands that are shown by other tests, since what they say dep
     "suppressions export": "test_exports.py",
 }
 DEMO = Path(play.__file__).parent.parent / "demo"
-MOMENT = re.compile(r"[A-Z][a-z]{2} \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d")
+MOMENT = re.compile(r"[A-Z][a-z]{2} \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d [+-]\d\d:\d\d")
+JUST_NOW = timedelta(hours=2)  # the demo's story is long over
+LATELY = timedelta(days=60)  # other shops have no story but the last hours, and what comes of them
 TOKEN = re.compile(r"(?<=localhost:8000/[au]/)[a-z2-7]+")
 HASH = re.compile(r"\b[0-9a-f]{12}\b")
 
 
 @pytest.fixture(scope="session")
-def demo_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the demo after its half year."""
-    folder = tmp_path_factory.mktemp("demo") / "shop"
-    with pytest.raises(SystemExit) as done:
-        main(["demo", "--keep", str(folder), "--json"])
-    assert done.value.code == 0
-    return folder
+def shops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which each shop is made when it is first asked for."""
+    return tmp_path_factory.mktemp("shops")
 
 
-@pytest.fixture
-def shop(demo_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "shop"
-    shutil.copytree(demo_shop, folder)
+def make_demo(folder: Path) -> None:
+    """Make the shop of the demo after its half year."""
+    do("demo", "--keep", str(folder), "--json")
+
+
+def make_inside(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Make a shop with six people inside, by the real clock; see INSIDE."""
+    for name, text in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     monkeypatch.chdir(folder)
-    return folder
+    flow = {
+        "waiting": WORKFLOW.replace("hours: 09:00-18:00", "hours: 00:00-24:00"),
+        "held": AT_ONCE.replace("sender: mara", "sender: tom"),
+        "draft": WORKFLOW.replace("status: live", "status: draft"),
+    }.get(kind, AT_ONCE)
+    Path(FLOW).write_text(flow, encoding="utf-8")
+    if kind == "held":
+        Path("workflows/people.yaml").write_text(PEOPLE + TOM, encoding="utf-8")
+    do("apply", *(["--first", "6"] if kind == "first" else []))
+    if kind == "held":
+        do("halt", "--reason", "we count stock")
+    come_in(6)
 
 
-def steady(text: str) -> str:
-    """Return *text* with what is of today, or of this folder's content, always the same and as wide."""
-    today = datetime.now(UTC)  # noqa: TID251 - commands read the wall clock too
+def come_in(number: int) -> None:
+    Path("new.csv").write_text(delivered_lately(number, days_ago=0.5), encoding="utf-8")
+    do("import", "orders", "new.csv", "--enroll")
+    do("worker", "--once")
+
+
+def do(*words: str) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([*words])
+    assert done.value.code == 0, words
+
+
+def lose(message_id: int) -> None:
+    """Let nobody know whether a letter that was accepted had been."""
+    unknown = {"state": "unknown", "accepted_at": None, "outcome": None, "reason": "no answer came", "attempts": 1}
+    engine = make_engine("sqlite:///followup.db")
+    with writing(engine) as conn:
+        conn.execute(update(messages).where(messages.c.id == message_id).values(transport="sendgrid", **unknown))
+    engine.dispose()
+
+
+def steady(text: str, *, moments: timedelta) -> str:
+    """
+    Return *text* with what is of today, or of this folder's content, always the same and as wide.
+
+    Args:
+        moments: how far from now a moment may be and still be of today, not of the story.
+    """
+    now = datetime.now(UTC)  # noqa: TID251 - commands read the wall clock too
 
     def moment(found: re.Match[str]) -> str:
-        at = datetime.strptime(found.group(), "%a %d %b %Y %H:%M").replace(tzinfo=UTC)
-        return "Thu 01 Jan 2099 09:00" if abs(at - today) < timedelta(days=20) else found.group()
+        at = datetime.strptime(found.group(), "%a %d %b %Y %H:%M %z")
+        return "Thu 01 Jan 2099 09:00 +00:00" if abs(at - now) < moments else found.group()
 
     text = TOKEN.sub(lambda found: "t" * len(found.group()), text)
     return HASH.sub("abcdefabcdef", MOMENT.sub(moment, text))
 
 
+@pytest.fixture
+def shop(kind: str, shops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the shop of that kind, in which commands run."""
+    if not (shops / kind).exists():
+        make_demo(shops / kind) if kind == "demo" else make_inside(shops / kind, monkeypatch, kind)
+    folder = tmp_path / "shop"
+    shutil.copytree(shops / kind, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
 @pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("kind", "name"), CASES, ids=[name for _, name in CASES])
 def test_it_is_shown_as_it_is_written_down(
-    shop: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, name: str, columns: int
+    shop: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, *, kind: str, name: str, columns: int
 ) -> None:
-    *before, last = COMMANDS[name]
+    *before, last = COMMANDS[name] if kind == "demo" else INSIDE[kind][name]
     for command in before:
         run(command, monkeypatch, 200)
-    shown = steady(run(last, monkeypatch, columns))
+    shown = steady(run(last, monkeypatch, columns), moments=JUST_NOW if kind == "demo" else LATELY)
+    assert str(shop) not in shown
+    assert shown.endswith("exit code 2\n") == (name in MISTAKES), shown
     file = GOLDEN / f"{name}.{columns}.txt"
     if request.config.getoption("--write-golden"):
         GOLDEN.mkdir(exist_ok=True)
@@ -151,16 +252,33 @@ def test_it_is_shown_as_it_is_written_down(
 
 def run(command: str, monkeypatch: pytest.MonkeyPatch, columns: int) -> str:
     """Run *command* on a terminal that is so wide; return what it shows."""
-    if command == "{changed}":
-        for path, (was, now) in CHANGED.items():
-            text = Path(path).read_text(encoding="utf-8")
-            assert was in text
-            Path(path).write_text(text.replace(was, now, 1), encoding="utf-8")
+    if command in EDITS:
+        for path, edit in EDITS[command].items():
+            change(Path(path), edit)
+        return ""
+    if command in DONE:
+        DONE[command]()
         return ""
     words = [re.sub(r"^'|'$", "", word) for word in re.findall(r"'[^']*'|\S+", command)]
     with terminal(monkeypatch, columns) as seen, pytest.raises(SystemExit) as done:
-        main([word.replace("{demo}", str(DEMO)) for word in words])
+        main(words)
     return f"$ followup {command}\n{seen.shown}exit code {done.value.code}\n"
+
+
+def change(path: Path, edit: tuple[str, str] | None) -> None:
+    if edit is None:
+        path.unlink()
+        return
+    text = path.read_text(encoding="utf-8")
+    assert edit[0] in text
+    path.write_text(text.replace(*edit, 1), encoding="utf-8")
+
+
+DONE: dict[str, Callable[[], object]] = {  # what happens otherwise before a command is shown
+    "{lost}": lambda: lose(45),
+    "{mail}": lambda: shutil.copy(DEMO / "mails/carla.eml", "carla.eml"),
+    "{more}": lambda: come_in(9),
+}
 
 
 def leaves(command: click.Command, name: str = "") -> Iterator[str]:
@@ -175,7 +293,7 @@ def leaves(command: click.Command, name: str = "") -> Iterator[str]:
 
 
 def test_every_command_is_shown() -> None:
-    shown = {last for *_, last in COMMANDS.values()}
+    shown = {last for cases in (COMMANDS, *INSIDE.values()) for *_, last in cases.values()}
     missing = [name for name in leaves(followup) if not any(f"{one} ".startswith(f"{name} ") for one in shown)]
     assert sorted(missing) == sorted(ELSEWHERE)
 
