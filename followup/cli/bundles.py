@@ -3,12 +3,16 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from followup.cli import output
 from followup.cli.deploy import as_document, in_flight_option, plan_of, put_in_force, refusal, tell_applied
 from followup.cli.shared import json_option, make_app, yes_option
+
+if TYPE_CHECKING:
+    from followup.services.history import Past
 
 
 @click.group("bundles")
@@ -38,12 +42,14 @@ def list_bundles(limit: int, as_json: bool) -> None:
         return
     zone = app.clock.now().tzinfo
     output.table(
-        ("bundle", "applied", "", "what changed"),
-        [
-            (one.hash[:12], output.local(one.applied_at, zone), "runs" if one.runs else "", _changed(one.changed))
-            for one in found
-        ],
+        ("bundle", "since", "", "what changed"),
+        [(one.hash[:12], output.local(one.at, zone), _how(one), _changed(one.changed)) for one in found],
     )
+
+
+def _how(one: "Past") -> str:
+    words = ["runs"] * one.runs + ["gone back to"] * (one.how == "back")
+    return ", ".join(words)
 
 
 def _changed(paths: tuple[str, ...] | None) -> str:
@@ -132,8 +138,8 @@ def rollback_bundle(
     """
     Make BUNDLE what runs again (default: the one before).
 
-    The people inside go back with it, step by step as with any change. The folder stays as it is: correct it too, or
-    the next apply brings back what you have undone.
+    Doing it again goes back further. The people inside go back with it, step by step as with any change. The folder
+    stays as it is: correct it too, or the next apply brings back what you have undone.
     """
     from followup.authoring.bundle import load_applied
     from followup.cli import planned
@@ -143,8 +149,12 @@ def rollback_bundle(
     found = history.before(app.engine) if bundle is None else history.get(app.engine, bundle)
     goal = load_applied(found.files)
     changed = plan_of(app, goal, dict(decisions))
+    command = f"followup bundles rollback {found.hash[:12]}"
     if dry_run:
-        output.document(planned.as_document(changed)) if as_json else planned.tell(changed)
+        if as_json:
+            output.document(planned.as_document(changed))
+        else:
+            planned.tell(changed, command=command, goal="going back would make it")
         return
     if not changed:
         if as_json:
@@ -153,13 +163,12 @@ def rollback_bundle(
             output.say(f"Nothing changed: bundle {found.hash[:12]} already runs.")
         return
     if not as_json and not yes:
-        planned.tell(changed)
+        planned.tell(changed, command=command, goal="going back would make it")
     with refusal(as_json=as_json):
-        history.check_stranding(app.engine, goal, dict(decisions), library=app.library)
+        deploy.check(app.engine, goal, dict(decisions))
     if not output.confirm(f"Bundle {found.hash[:12]} would run again.", yes=yes):
         raise click.exceptions.Exit(1)
-    applied = put_in_force(app, goal, dict(decisions), as_json=as_json)
-    history.note_rollback(app.engine, found.hash, before=changed.before, clock=app.clock)
+    applied = put_in_force(app, goal, dict(decisions), back=True, as_json=as_json)
     if as_json:
         output.document(as_document(applied, dry_run=False))
         return

@@ -111,7 +111,7 @@ def _checked(load: "Callable[[], Bundle]", *, as_json: bool) -> "Bundle":
 
 
 @click.command("apply")
-@click.option("--dry-run", is_flag=True, help="Only check the files; followup plan shows what would change.")
+@click.option("--dry-run", is_flag=True, help="Only check; followup plan shows what would change.")
 @click.option(
     "--first",
     metavar="N",
@@ -133,7 +133,10 @@ def apply_command(dry_run: bool, first: int | None, decisions: Sequence[tuple[st
     app = make_app()
     bundle = _checked(lambda: load(read_folder(app.settings.project)), as_json=as_json)
     applied = deploy.Applied(bundle, changed=False)
-    if not dry_run:
+    if dry_run and app.has_database:
+        with refusal(as_json=as_json):
+            deploy.check(app.engine, bundle, dict(decisions))
+    elif not dry_run:
         applied = put_in_force(app, bundle, dict(decisions), first=first, as_json=as_json)
     if as_json:
         output.document(as_document(applied, dry_run=dry_run))
@@ -152,13 +155,22 @@ def apply_command(dry_run: bool, first: int | None, decisions: Sequence[tuple[st
 
 
 def put_in_force(
-    app: "App", bundle: "Bundle", in_flight: Mapping[str, str], *, first: int | None = None, as_json: bool
+    app: "App",
+    bundle: "Bundle",
+    in_flight: Mapping[str, str],
+    *,
+    first: int | None = None,
+    back: bool = False,
+    as_json: bool,
 ) -> "Applied":
-    """Make *bundle* what runs."""
+    """Make *bundle* what runs, or go back to it."""
     from followup.services import deploy
 
+    action = deploy.ROLLBACK if back else deploy.APPLY
     with refusal(as_json=as_json):
-        return deploy.put_in_force(app.upgraded_engine, bundle, clock=app.clock, first=first, in_flight=in_flight)
+        return deploy.put_in_force(
+            app.upgraded_engine, bundle, clock=app.clock, first=first, in_flight=in_flight, action=action
+        )
 
 
 @contextmanager
@@ -176,6 +188,9 @@ def refusal(*, as_json: bool) -> Iterator[None]:
 
 def tell_applied(app: "App", applied: "Applied") -> None:
     """Say what applying did besides storing the bundle."""
+    from followup.cli import planned
+
+    planned.tell_unused(applied.unused)
     moved, people = applied.moved, ("person", "people")
     if moved.on:
         goes = "goes" if moved.on == 1 else "go"

@@ -1,6 +1,6 @@
 """Printing a plan: what changes, for whom, and what leaves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from followup.authoring.changes import Change, FileChange, StepChange, WorkflowChange
@@ -189,7 +189,14 @@ def _tell_leaving(plan: "Plan") -> None:
         output.say(f"  in the next day    {least}{now.day:,}")
 
 
+def tell_unused(decisions: Sequence[str]) -> None:
+    """Say which decisions about people concern nobody."""
+    for name in decisions:
+        output.tell(f"--in-flight {name} concerns nobody: the step is not gone, or nobody stands there.")
+
+
 def _tell_undecided(plan: "Plan", command: str) -> None:
+    tell_unused(plan.unused)
     if not plan.undecided:
         return
     total = sum(one.number for one in plan.undecided)

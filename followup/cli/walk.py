@@ -1,6 +1,5 @@
 """``walk``: one customer across all workflows, from the past into the future."""
 
-from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
@@ -103,7 +102,7 @@ def _tell(walked: "Walk") -> None:
         output.say(f"{question.asked.letter} waits for an answer since {output.local(question.asked.asked_at, zone)}")
         _tell_ways(question, zone)
     if not walked.future:
-        output.say("Nothing is to come.")
+        output.say("Nothing is to come." if walked.ended else "Nothing is to come in these days.")
     coming = {(one.asked.asked_at, one.asked.workflow, one.asked.step): one for one in walked.questions}
     widths = told_moves.widths(walked.future)
     for move in walked.future:
@@ -121,7 +120,7 @@ def _tell_ways(question: "Question", zone: tzinfo) -> None:
     names = [_response(way) for way in question.ways]
     width = max(map(len, names), default=0)
     for name, way in zip(names, question.ways, strict=True):
-        output.entry(f"    {name:<{width}}  ", _in_short(way.moves, zone))
+        output.entry(f"    {name:<{width}}  ", _in_short(way, zone))
 
 
 def _response(way: "Way") -> str:
@@ -130,8 +129,9 @@ def _response(way: "Way") -> str:
     return f"if {way.response.text}" if way.response.kind is Kind.ANSWER else "if a reply"
 
 
-def _in_short(found: "Sequence[Move]", zone: tzinfo) -> str:
-    told = [f"{_day(move, zone)} {_what(move)}" for move in found if move.kind in REACHES]
+def _in_short(way: "Way", zone: tzinfo) -> str:
+    told = [f"{_day(move, zone)} {_what(move)}" for move in way.moves if move.kind in REACHES]
+    told += [] if way.ended else ["more after that" if told else "nothing else in these days, more after that"]
     return "; ".join(told) or "nothing else"
 
 

@@ -22,6 +22,7 @@ from followup.store.enrollments import Standing
 from followup.store.switches import Switch
 
 BATCH = 200
+APPLY, ROLLBACK = "apply", "rollback"  # what an operator did
 RESUMED = "the workflow is live again"
 
 
@@ -33,7 +34,7 @@ class Applied:
     ``unblocked`` letters try again; ``released`` ones were held by a workflow that is live again. ``moved`` people
     inside go on in new versions. ``first`` has,
     by workflow, how many first letters a person has to read now, and ``switched`` those that do not run although their
-    files say live: an operator paused or archived them.
+    files say live: an operator paused or archived them. Of what was decided about people, ``unused`` concerned nobody.
     """
 
     bundle: Bundle
@@ -43,6 +44,7 @@ class Applied:
     moved: Moved = field(default_factory=Moved)
     first: Mapping[str, int] = field(default_factory=dict)
     switched: Mapping[str, Switch] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
 
 
 def apply(
@@ -78,24 +80,39 @@ def put_in_force(
     clock: Clock,
     first: int | None = None,
     in_flight: Mapping[str, str] | None = None,
+    action: str = APPLY,
 ) -> Applied:
-    """Make *bundle* what runs, as `apply` does with files."""
-    applied = _store(engine, bundle, clock=clock, first=first, in_flight=in_flight or {})
+    """Make *bundle* what runs, as `apply` does with files; *action* is what the audit trail calls it."""
+    applied = _store(engine, bundle, clock=clock, first=first, in_flight=in_flight or {}, action=action)
     return replace(applied, moved=_move_inside(engine, Library(), clock))
 
 
-def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, in_flight: Mapping[str, str]) -> Applied:
+def check(engine: Engine, bundle: Bundle, in_flight: Mapping[str, str]) -> None:
+    """
+    Look whether *bundle* may run as things stand; applying it looks again.
+
+    Raises:
+        StrandedPeople: somebody stands at a step that it does not have, and it is not said what becomes of them.
+    """
+    library = Library()
+    with reading(engine) as conn:
+        _check_decisions(conn, library.find_newest(conn), bundle, library, in_flight)
+
+
+def _store(
+    engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, in_flight: Mapping[str, str], action: str
+) -> Applied:
     now = clock.now()
     with writing(engine, "deploy.apply") as conn:
         library = Library()
         before = library.find_newest(conn)
-        _check_decisions(conn, before, bundle, library, in_flight)
+        unused = _check_decisions(conn, before, bundle, library, in_flight)
         switched = {name: switch for name, switch in switches.current(conn).items() if name in _live(bundle)}
         if not bundles.add(conn, bundle.hash, bundle.files, now=now, in_flight=in_flight):
             if in_flight:
                 _decide_anew(conn, bundle, library, in_flight)
-                audit.add(conn, "apply", {"bundle": bundle.hash, "in_flight": dict(in_flight)}, now=now)
-            return Applied(bundle, changed=False, unblocked=_unblock(conn), switched=switched)
+                audit.add(conn, "apply.decided", {"bundle": bundle.hash, "in_flight": dict(in_flight)}, now=now)
+            return Applied(bundle, changed=False, unblocked=_unblock(conn), switched=switched, unused=unused)
         resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
         versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         timers.reset(conn, before, bundle, now=now)
@@ -105,18 +122,29 @@ def _store(engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, i
         held = messages.held(conn, workflows=resumed) if resumed else []
         released = release(conn, held, because=RESUMED, library=library, now=now)
         said = {"bundle": bundle.hash, "before": before.hash if before else None, "released": released}
-        audit.add(conn, "apply", {**said, "in_flight": dict(in_flight)}, now=now)
-    return Applied(bundle, changed=True, unblocked=unblocked, released=released, first=asked, switched=switched)
+        audit.add(conn, action, {**said, "in_flight": dict(in_flight)}, now=now)
+    return Applied(
+        bundle,
+        changed=True,
+        unblocked=unblocked,
+        released=released,
+        first=asked,
+        switched=switched,
+        unused=unused,
+    )
 
 
 def _check_decisions(
     conn: Connection, before: Bundle | None, bundle: Bundle, library: Library, in_flight: Mapping[str, str]
-) -> None:
-    found = transfer.stranded(conn, bundle, library, enrollments.standing(conn), in_flight)
-    transfer.check_names(in_flight, found, before, bundle)
+) -> tuple[str, ...]:
+    """Refuse what nobody may apply yet; return the decisions that concern nobody."""
+    places = enrollments.standing(conn)
+    found = transfer.stranded(conn, bundle, library, places, in_flight)
+    transfer.check_names(in_flight, places, before, bundle)
     runs_already = before is not None and before.hash == bundle.hash  # what broke off goes on, whoever stands where
     if not runs_already and (undecided := transfer.undecided(found)):
         raise transfer.StrandedPeople(undecided)
+    return transfer.unused(in_flight, found)
 
 
 def _decide_anew(conn: Connection, bundle: Bundle, library: Library, in_flight: Mapping[str, str]) -> None:

@@ -6,44 +6,49 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from followup.authoring.bundle import Bundle
-from followup.clock import Clock
 from followup.errors import NotFound, UsageError
-from followup.services import find, transfer
-from followup.services.library import Library
-from followup.store import audit, bundles, enrollments
-from followup.store.bundles import ListedBundle, StoredBundle
-from followup.store.engine import reading, writing
+from followup.services import find
+from followup.services.deploy import APPLY, ROLLBACK
+from followup.store import audit, bundles
+from followup.store.bundles import StoredBundle
+from followup.store.engine import reading
 
 SHORTEST = 4  # letters of a hash
+HOW = {APPLY: "applied", ROLLBACK: "back"}  # by the operator's action
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A bundle and what differs, by path, from the one applied before it (None: it was the first)."""
+    """
+    A bundle that came to run: ``applied``, or because somebody went ``back`` to it.
+
+    ``changed`` are the paths that differ from what ran before; None: nothing did.
+    """
 
     hash: str
-    applied_at: datetime
+    at: datetime
+    how: str
     runs: bool
     changed: tuple[str, ...] | None
 
 
 def listing(engine: Engine, *, limit: int) -> list[Past]:
-    """Return the bundles that were applied, the newest first: each once, by when it was applied last."""
+    """Return what came to run, the newest first."""
     with reading(engine) as conn:
-        listed = bundles.listed(conn, limit=limit + 1)
+        happened = audit.of(conn, HOW)[::-1]
+        listed = [str(one.data["bundle"]) for one in happened[: limit + 1]]
         changes = list(_changes(conn, listed)) if listed else []
     return [
-        Past(hash=one.hash, applied_at=one.applied_at, runs=number == 0, changed=changed)
-        for number, (one, changed) in enumerate(list(zip(listed, changes, strict=True))[:limit])
+        Past(hash_, one.at, HOW[one.action], number == 0, changed)
+        for number, (one, hash_, changed) in enumerate(list(zip(happened, listed, changes, strict=False))[:limit])
     ]
 
 
-def _changes(conn: Connection, listed: Sequence[ListedBundle]) -> Iterator[tuple[str, ...] | None]:
+def _changes(conn: Connection, listed: Sequence[str]) -> Iterator[tuple[str, ...] | None]:
     """Yield what each of *listed* differs in from the next one; of whole folders no more than two are in memory."""
-    newer = bundles.load(conn, listed[0].hash).files
-    for one in listed[1:]:
-        older = bundles.load(conn, one.hash).files
+    newer = bundles.load(conn, listed[0]).files
+    for hash_ in listed[1:]:
+        older = bundles.load(conn, hash_).files
         yield tuple(differing(older, newer))
         newer = older
     yield None
@@ -68,35 +73,21 @@ def get(engine: Engine, prefix: str | None) -> StoredBundle:
 
 def before(engine: Engine) -> StoredBundle:
     """
-    Return the bundle that was applied before the one that runs.
+    Return the bundle that ran before the one that runs; whoever goes back repeatedly goes back further.
 
     Raises:
-        NotFound: nothing was.
+        NotFound: nothing did.
     """
     with reading(engine) as conn:
-        listed = bundles.listed(conn, limit=2)
-        if len(listed) < 2:
+        ran: list[str] = []
+        for one in audit.of(conn, HOW):
+            hash_ = str(one.data["bundle"])
+            if one.action == ROLLBACK and hash_ in ran:
+                del ran[ran.index(hash_) :]
+            ran.append(hash_)
+        if len(ran) < 2:
             raise NotFound("there is no bundle before the one that runs", hint="followup bundles list")
-        return bundles.load(conn, listed[1].hash)
-
-
-def check_stranding(engine: Engine, bundle: Bundle, in_flight: Mapping[str, str], *, library: Library) -> None:
-    """
-    Look whether *bundle* may run as things stand; applying it looks again.
-
-    Raises:
-        StrandedPeople: somebody stands at a step that it does not have, and it is not said what becomes of them.
-    """
-    with reading(engine) as conn:
-        found = transfer.stranded(conn, bundle, library, enrollments.standing(conn), in_flight)
-    if undecided := transfer.undecided(found):
-        raise transfer.StrandedPeople(undecided)
-
-
-def note_rollback(engine: Engine, hash_: str, *, before: str | None, clock: Clock) -> None:
-    """Put on the audit trail that an operator went back from the bundle *before* to that of *hash_*."""
-    with writing(engine, "history.rollback") as conn:
-        audit.add(conn, "rollback", {"bundle": hash_, "before": before}, now=clock.now())
+        return bundles.load(conn, ran[-2])
 
 
 def _hash(conn: Connection, prefix: str | None) -> str:

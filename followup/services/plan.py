@@ -83,9 +83,9 @@ class Plan:
 
     ``finishing`` has, by workflow, how many finish an older version anyway. ``unsent`` has, by letter that changes,
     how many of it have not left yet, and ``left_behind``, by person who is gone, how many letters they would sign and
-    how many customers wait for them. About those who are ``undecided`` it has to be said what becomes of them. With
-    ``unseen`` there were too many to be looked at one by one, and what depends on that is at least so many. ``behind``
-    are still to be moved to what runs already: an apply broke off.
+    how many customers wait for them. About those who are ``undecided`` it has to be said what becomes of them;
+    decisions that concern nobody are ``unused``. With ``unseen`` there were too many to be looked at one by one, and
+    what depends on that is at least so many. ``behind`` are still to be moved to what runs already: an apply broke off.
     """
 
     before: str | None
@@ -100,6 +100,7 @@ class Plan:
     left_behind: Mapping[str, tuple[int, int]]
     switched: Mapping[str, WorkflowStatus]
     undecided: tuple[Stranded, ...] = ()
+    unused: tuple[str, ...] = ()
     unseen: bool = False
     behind: int = 0
 
@@ -172,7 +173,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         found = transfer.stranded(self.conn, self.after, self.library, self.standing, self.in_flight)
-        transfer.check_names(self.in_flight, found, self.before, self.after)
+        transfer.check_names(self.in_flight, self.standing, self.before, self.after)
         outdated = transfer.outdated(self.conn, self.after, self.library, self.standing)
         changing = [one for one in outdated if one.step is not None] if self.changes else []
         inside, unseen = self._inside(changing) if self.before else ([], False)
@@ -192,6 +193,7 @@ class _Planner:
             left_behind=self._left_behind(unsent),
             switched={name: status for name, status in self.switched.items() if name in self.after.workflows},
             undecided=tuple(transfer.undecided(found)) if self.changes else (),
+            unused=transfer.unused(self.in_flight, found),
             unseen=unseen,
             behind=0 if self.changes else sum(one.number for one in outdated),
         )

@@ -173,14 +173,15 @@ def signed_by(step: Step | None, workflow: Workflow) -> str:
     return (step.sender if isinstance(step, Letter) else None) or workflow.sender
 
 
-def check_names(in_flight: Mapping[str, str], stranded_: Collection[Stranded], *bundles_: Bundle | None) -> None:
+def check_names(in_flight: Mapping[str, str], places: Collection[Standing], *bundles_: Bundle | None) -> None:
     """
     Look for decisions about places that there are not: nobody need stand there, for a deployment repeats its options.
 
     Raises:
         NotFound: no workflow and no step goes by that name; the hint names the nearest.
     """
-    known = {name for one in stranded_ for name in (one.workflow, one.step, f"{one.workflow}/{one.step}")}
+    standing = [(one.workflow, one.step) for one in places if one.step is not None]
+    known = {name for workflow, step in standing for name in (workflow, step, f"{workflow}/{step}")}
     for bundle in bundles_:
         for workflow in bundle.workflows.values() if bundle else ():
             steps = [step.id for step in workflow.all_steps]
@@ -188,6 +189,12 @@ def check_names(in_flight: Mapping[str, str], stranded_: Collection[Stranded], *
     for name in in_flight:
         if name not in known:
             raise NotFound(f"--in-flight: there is no step or workflow {name!r}", hint=find.nearest(name, known))
+
+
+def unused(in_flight: Mapping[str, str], found: Collection[Stranded]) -> tuple[str, ...]:
+    """Return the decisions that concern nobody: their step is not gone, or nobody stands there."""
+    concerned = {name for one in found for name in (f"{one.workflow}/{one.step}", one.step, one.workflow)}
+    return tuple(name for name in in_flight if name not in concerned)
 
 
 def undecided(found: Collection[Stranded]) -> list[Stranded]:

@@ -35,10 +35,15 @@ _CONTACTS = {
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What a response to a question leads to: only what does not happen in silence as well."""
+    """
+    What a response to a question leads to: only what does not happen in silence as well.
+
+    ``ended`` is False where more comes after the days that were looked at.
+    """
 
     response: Response
     moves: Sequence[Move]
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,7 @@ def _followed(question: Asking, forks: _Ways, silence: set[Move], until: datetim
     ways = []
     for response, fork in forks:
         fork.go_on(until)
-        ways.append(Way(response, [move for move in fork.moves if move not in silence]))
+        ways.append(Way(response, [move for move in fork.moves if move not in silence], fork.is_over))
         fork.close()
     return Question(question, ways)
 

@@ -17,6 +17,7 @@ from followup.core.schedule import Calendar
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import NotFound
 from followup.services import find
+from followup.services.deploy import APPLY, ROLLBACK
 from followup.services.facts import calendar_for
 from followup.services.library import Library
 from followup.store import audit, bundles, customers, decisions, enrollments, events, messages, orders
@@ -213,7 +214,7 @@ class _Record:
         """Return why an event that happened was nothing to *workflow* when it was recorded."""
         recorded_at = events.recorded_at(self.conn, event.id)
         values: dict[str, object] = {"happened_at": event.occurred_at, "recorded_at": recorded_at}
-        applied = audit.last(self.conn, "apply", by=recorded_at)
+        applied = audit.last(self.conn, {APPLY, ROLLBACK}, by=recorded_at)
         path = f"workflows/{workflow.name}.yaml"
         source = bundles.load(self.conn, str(applied["bundle"])).files.get(path) if applied else None
         if source is None:

@@ -61,7 +61,7 @@ def test_a_folder_that_runs_already_changes_nothing(waiting: Path, cli: Cli) -> 
     ran = cli("plan")
 
     assert steady(ran.out).splitlines() == [
-        "No changes: bundle abcdefabcdef runs, and the folder is the same.",
+        "No changes: bundle abcdefabcdef runs already.",
         "Letters that would leave, of those inside, if nobody answers:",
         "  in the next hour   0",
         "  in the next day    6",
@@ -244,7 +244,7 @@ def test_bundles_are_listed_shown_and_compared(waiting: Path, cli: Cli) -> None:
     ]
     cli("apply")
     newest, older = cli("bundles", "list", "--json").document
-    assert (newest["runs"], older["runs"]) == (True, False)
+    assert (newest["runs"], newest["how"], older["runs"]) == (True, "applied", False)
     assert (older["hash"], newest["changed"]) == (first, ["workflows/after-arrival.yaml"])
     assert "workflows/after-arrival.yaml" in cli("bundles", "show", first[:8]).out
     assert cli("bundles", "show", first[:8], "workflows/after-arrival.yaml").out.strip() == text.strip()
@@ -271,6 +271,22 @@ def test_going_back_leads_to_the_same_plan(waiting: Path, cli: Cli) -> None:
     assert "runs again" in back.out
     assert "the next apply brings it back" in back.err
     assert cli("plan", "--json", code=4).document == before
+
+
+def test_going_back_again_goes_back_further(waiting: Path, cli: Cli) -> None:
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    for hours in (20, 30):
+        write(waiting, text.replace("wait: 1 day", f"wait: {hours} hours", 1))
+        cli("apply")
+    third, second, first = (one["hash"] for one in cli("bundles", "list", "--json").document)
+    for expected in (second, first):
+        cli("bundles", "rollback", "--yes")
+        assert cli("bundles", "list", "--json").document[0]["hash"] == expected
+    assert "no bundle before" in cli("bundles", "rollback", "--yes", code=1).err
+
+    listed = [(one["hash"], one["how"]) for one in cli("bundles", "list", "--json").document]
+    how = ("back", "back", "applied", "applied", "applied")
+    assert listed == list(zip((first, second, third, second, first), how, strict=True))
 
 
 def test_going_back_to_what_runs_is_a_document_too(waiting: Path, cli: Cli) -> None:
@@ -318,6 +334,6 @@ def test_a_way_back_is_told_from_an_apply(further: Path, cli: Cli) -> None:
     cli("bundles", "rollback", "--yes", "--in-flight", "question=stop")
     with reading(make_engine(f"sqlite:///{further / 'followup.db'}")) as conn:
         trail = [(row.action, row.data) for row in conn.execute(select(audit).order_by(audit.c.id))]
-    back = {"bundle": older["hash"], "before": newest["hash"]}
-    assert [data for action, data in trail if action == "rollback"] == [back]
-    assert [action for action, _ in trail].count("apply") == 3
+    (back,) = (data for action, data in trail if action == "rollback")
+    assert (back["bundle"], back["before"], back["in_flight"]) == (older["hash"], newest["hash"], {"question": "stop"})
+    assert [action for action, _ in trail].count("apply") == 2

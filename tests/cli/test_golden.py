@@ -60,7 +60,6 @@ COMMANDS = {
     "messages-show": ["messages show 20"],
     "messages-cancel": ["messages cancel 20"],
     "messages-resend": ["{lost}", "messages resend 45"],
-    "messages-resend-yes": ["{lost}", "messages resend 45 --yes"],
     "messages-resend-refused": ["messages resend 20"],
     "messages-mark-sent": ["{lost}", "messages mark-sent 45"],
     "inbound-list": ["inbound list"],
@@ -106,6 +105,7 @@ INSIDE = {  # likewise, by the shop with people inside
         "plan-finish": ["{renamed}", "plan --in-flight arrived=finish"],
         "plan-skip": ["{renamed}", "plan --in-flight arrived=skip"],
         "plan-stop": ["{renamed}", "plan --in-flight arrived=stop"],
+        "messages-resend-yes": ["{lost-1}", "messages resend 1 --yes"],
         "plan-deleted": ["{deleted}", "plan"],
         "apply-refused": ["{renamed}", "apply"],
         "apply-skip": ["{renamed}", "apply --in-flight arrived=skip"],
@@ -141,6 +141,7 @@ ELSEWHERE = {  # commands that are shown by other tests, since what they say dep
 }
 DEMO = Path(play.__file__).parent.parent / "demo"
 MOMENT = re.compile(r"[A-Z][a-z]{2} \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d [+-]\d\d:\d\d")
+ISO_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC")
 JUST_NOW = timedelta(hours=2)  # the demo's story is long over
 LATELY = timedelta(days=60)  # other shops have no story but the last hours, and what comes of them
 TOKEN = re.compile(r"(?<=localhost:8000/[au]/)[a-z2-7]+")
@@ -209,10 +210,16 @@ def steady(text: str, *, moments: timedelta) -> str:
     """
     now = datetime.now(UTC)  # noqa: TID251 - commands read the wall clock too
 
-    def moment(found: re.Match[str]) -> str:
-        at = datetime.strptime(found.group(), "%a %d %b %Y %H:%M %z")
-        return "Thu 01 Jan 2099 09:00 +00:00" if abs(at - now) < moments else found.group()
+    def is_todays(text: str, form: str) -> bool:
+        return abs(datetime.strptime(text, form) - now) < moments  # noqa: DTZ007 - both without a zone
 
+    def moment(found: re.Match[str]) -> str:
+        return "Thu 01 Jan 2099 09:00 +00:00" if is_todays(found.group(), "%a %d %b %Y %H:%M %z") else found.group()
+
+    def iso_moment(found: re.Match[str]) -> str:
+        return "2099-01-01 09:00 UTC" if is_todays(found[1] + "+0000", "%Y-%m-%d %H:%M%z") else found.group()
+
+    text = ISO_MOMENT.sub(iso_moment, text)
     text = TOKEN.sub(lambda found: "t" * len(found.group()), text)
     return HASH.sub("abcdefabcdef", MOMENT.sub(moment, text))
 
@@ -276,6 +283,7 @@ def change(path: Path, edit: tuple[str, str] | None) -> None:
 
 DONE: dict[str, Callable[[], object]] = {  # what happens otherwise before a command is shown
     "{lost}": lambda: lose(45),
+    "{lost-1}": lambda: lose(1),
     "{mail}": lambda: shutil.copy(DEMO / "mails/carla.eml", "carla.eml"),
     "{more}": lambda: come_in(9),
 }
