@@ -56,9 +56,10 @@ def in_flight_option(command: F) -> F:
 
 
 @click.command("plan")
+@click.option("--people", is_flag=True, help="Name those who stand at steps that change, and say when they go on.")
 @in_flight_option
 @json_option
-def plan_command(decisions: Sequence[tuple[str, str]], as_json: bool) -> None:
+def plan_command(people: bool, decisions: Sequence[tuple[str, str]], as_json: bool) -> None:
     """
     Show what applying the folder would change, above all for the people inside.
 
@@ -71,9 +72,9 @@ def plan_command(decisions: Sequence[tuple[str, str]], as_json: bool) -> None:
     bundle = _checked(lambda: load(read_folder(app.settings.project)), as_json=as_json)
     found = plan_of(app, bundle, dict(decisions))
     if as_json:
-        output.document(planned.as_document(found))
+        output.document(planned.as_document(found, people=people))
     else:
-        planned.tell(found)
+        planned.tell(found, people=people)
         if found:
             options = "".join(f" --in-flight {place}={how}" for place, how in decisions)
             if not found.undecided:

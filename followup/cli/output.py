@@ -169,7 +169,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
             cell + " " * (width - cells_wide(cell) + 2) for cell, width in zip(row[:-1], widths, strict=False)
         )
         if number == 0:
-            line = (lead.rstrip() + f"\n    {row[-1]}" if below else lead + row[-1]).rstrip()
+            fits = columns is None or cells_wide(lead) + cells_wide(row[-1]) <= columns
+            line = (lead + row[-1]).rstrip() if fits else f"{lead.rstrip()}\n    {row[-1]}"
             _print(click.style(line, bold=True) if _colour(sys.stdout) else line)
         elif below and row[-1]:
             _print(lead.rstrip())

@@ -1,15 +1,20 @@
 """Printing a plan: what changes, for whom, and what leaves."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import tzinfo
 from typing import TYPE_CHECKING
 
+from followup import calendars
 from followup.authoring.changes import Change, FileChange, StepChange, WorkflowChange
 from followup.cli import output
 from followup.core.enrollment import Phase
 from followup.core.transfer import InFlight
 
 if TYPE_CHECKING:
-    from followup.services.plan import GoesLive, Place, Plan
+    from followup.services.going_live import GoesLive
+    from followup.services.plan import Place, Plan, Who
 
 SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.CHANGED: "~", Change.SAME: " "}
 FATES = {
@@ -26,11 +31,14 @@ PHASES = {
 }
 
 
-def tell(plan: "Plan", *, command: str = "followup plan", goal: str = "applying would make it") -> None:
+def tell(
+    plan: "Plan", *, people: bool = False, command: str = "followup plan", goal: str = "applying would make it"
+) -> None:
     """
     Print the plan.
 
     Args:
+        people: name those who stand at steps that change.
         command: what to write to decide about people.
         goal: what leads to the bundle that it is about.
     """
@@ -44,7 +52,7 @@ def tell(plan: "Plan", *, command: str = "followup plan", goal: str = "applying 
         return
     output.say(f"Plan: {runs}; {goal} bundle {plan.after[:12]}.")
     for workflow in plan.changes.workflows:
-        _tell_workflow(workflow, plan)
+        _tell_workflow(workflow, plan, people=people)
     _tell_letters(plan)
     _tell_people(plan)
     if plan.changes.others:
@@ -56,12 +64,12 @@ def tell(plan: "Plan", *, command: str = "followup plan", goal: str = "applying 
     _tell_undecided(plan, command)
 
 
-def _tell_workflow(workflow: WorkflowChange, plan: "Plan") -> None:
+def _tell_workflow(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> None:
     status = plan.switched.get(workflow.name)
     by_operator = f" (an operator has it {status.value})" if status else ""
     added = f", {workflow.status.value}" if workflow.change is Change.ADDED else ""
     output.heading(f"{SIGNS[workflow.change]} {workflow.name}: {workflow.change.value}{added}{by_operator}")
-    places = {one.step: one for one in plan.places if one.workflow == workflow.name}
+    places = _by_step(workflow, plan)
     for live in plan.goes_live:
         if live.workflow == workflow.name:
             output.entry("    ", _goes_live(live))
@@ -70,22 +78,26 @@ def _tell_workflow(workflow: WorkflowChange, plan: "Plan") -> None:
         return
     for term in workflow.terms:
         output.entry(f"  {_sign(term.was, term.now)} ", f"{term.about}: {_from_to(term.was, term.now)}")
-    told = [step for step in workflow.steps if step.change is not Change.SAME or _concerns(places.get(step.old or ""))]
+    told = [
+        step for step in workflow.steps if step.change is not Change.SAME or _concerns(places.get(step.old or "", ()))
+    ]
     if workflow.change is Change.REMOVED:
         told = [step for step in told if step.old in places]
     for step in told:
-        place = places.get(step.old or "")
         output.entry(f"  {SIGNS[step.change]} ", _step(step))
-        if place is not None:
+        for place in places.get(step.old or "", ()):
             output.entry("      ", _people(place, unseen=plan.unseen) + _renamed(place, step, workflow))
+            if people:
+                _name(place)
     told_of = {step.old for step in told}
-    others = sum(one.number for one in places.values() if one.step not in told_of)
+    everybody = [place for some in places.values() for place in some]
+    others = sum(one.number for one in everybody if one.step not in told_of)
     if not places:
         output.entry("    ", "nobody is inside")
     elif others:
-        more = " more" if others < sum(one.number for one in places.values()) else ""
-        people = output.plural(others, "person", "people")
-        output.entry("    ", f"{people}{more} inside: nothing changes where they stand")
+        more = " more" if others < sum(one.number for one in everybody) else ""
+        inside = output.plural(others, "person", "people")
+        output.entry("    ", f"{inside}{more} inside: nothing changes where they stand")
     if finishing := plan.finishing.get(workflow.name):
         finish = "1 person finishes" if finishing == 1 else f"{finishing:,} people finish"
         output.entry("    ", f"{finish} an older version, whatever is applied")
@@ -97,9 +109,34 @@ def _renamed(place: "Place", step: StepChange, workflow: WorkflowChange) -> str:
     return f". {alike[0]} says the same: was its id changed?" if place.to is None and alike else ""
 
 
-def _concerns(place: "Place | None") -> bool:
+def _by_step(workflow: WorkflowChange, plan: "Plan") -> "dict[str, list[Place]]":
+    places: dict[str, list[Place]] = {}
+    for one in plan.places:
+        if one.workflow == workflow.name:
+            places.setdefault(one.step, []).append(one)
+    return places
+
+
+def _name(place: "Place") -> None:
+    """Print who stands there, and what applying would change for each."""
+    for one in place.who:
+        zone = calendars.zone(one.timezone) or calendars.UTC
+        about = f"{one.email}, order {one.order}" if one.order else one.email
+        output.entry("        ", f"{about}: {_when(one, zone)}")
+    if len(place.who) < place.number:
+        output.entry("        ", f"and {place.number - len(place.who):,} more")
+
+
+def _when(one: "Who", zone: tzinfo) -> str:
+    now, then = (output.local(at, zone) if at else "when something happens" for at in (one.now, one.then))
+    if one.at_once:
+        return f"at once (as it is: {now})"
+    return f"{then} (as it is: {now})" if one.then and then != now else now
+
+
+def _concerns(places: "Sequence[Place]") -> bool:
     """Tell whether those at a step that stays as it is have something happen to them all the same."""
-    return place is not None and (place.to is None or bool(place.at_once))
+    return any(place.to is None or place.at_once for place in places)
 
 
 def _sign(was: str | None, now: str | None) -> str:
@@ -210,13 +247,13 @@ def _tell_undecided(plan: "Plan", command: str) -> None:
         output.hint(f"{command} --in-flight {where}=stop", "their runs end")
 
 
-def as_document(plan: "Plan") -> Mapping[str, object]:
-    """Return the plan as JSON has it."""
+def as_document(plan: "Plan", *, people: bool = False) -> Mapping[str, object]:
+    """Return the plan as JSON has it; with *people*, those who stand at steps that change by name."""
     return {
         "before": plan.before,
         "after": plan.after,
         "changes": bool(plan),
-        "workflows": [_workflow_document(one, plan) for one in plan.changes.workflows],
+        "workflows": [_workflow_document(one, plan, people=people) for one in plan.changes.workflows],
         "letters": [_file_document(one) | {"unsent": _unsent(one, plan)} for one in plan.changes.letters],
         "people": [
             _file_document(one) | dict(zip(("letters", "waiting"), plan.left_behind.get(one.name, (0, 0)), strict=True))
@@ -250,31 +287,38 @@ def _file_document(one: FileChange) -> dict[str, object]:
     return {"name": one.name, "change": one.change.value, "used": list(one.used)}
 
 
-def _workflow_document(workflow: WorkflowChange, plan: "Plan") -> dict[str, object]:
+def _workflow_document(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> dict[str, object]:
     status = plan.switched.get(workflow.name)
     return {
         "workflow": workflow.name,
         "change": workflow.change.value,
         "switched": status.value if status else None,
         "terms": [{"about": one.about, "was": one.was, "now": one.now} for one in workflow.terms],
-        "steps": list(_step_documents(workflow, plan)),
+        "steps": list(_step_documents(workflow, plan, people=people)),
         "finishing": plan.finishing.get(workflow.name, 0),
     }
 
 
-def _step_documents(workflow: WorkflowChange, plan: "Plan") -> Iterator[dict[str, object]]:
-    places = {one.step: one for one in plan.places if one.workflow == workflow.name}
+def _step_documents(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> Iterator[dict[str, object]]:
+    places = _by_step(workflow, plan)
     for step in workflow.steps:
-        place = places.get(step.old or "")
-        yield {
+        here = places.get(step.old or "", [])
+        phases: Counter[str] = Counter()
+        for place in here:
+            phases.update({phase.value: number for phase, number in place.phases.items()})
+        gone = [place for place in here if place.to is None]
+        document: dict[str, object] = {
             "step": step.new,
             "old_step": step.old,
             "change": step.change.value,
             "was": step.was,
             "now": step.now,
-            "people": place.number if place else 0,
-            "phases": {phase.value: number for phase, number in place.phases.items()} if place else {},
-            "at_once": place.at_once if place else 0,
-            "stranded": place is not None and place.to is None,
-            "in_flight": place.how.value if place and place.how else None,
+            "people": phases.total(),
+            "phases": dict(phases),
+            "at_once": sum(place.at_once for place in here),
+            "stranded": sum(place.number for place in gone),
+            "in_flight": next((place.how.value for place in gone if place.how), None),
         }
+        if people:
+            document["who"] = [asdict(one) for place in here for one in place.who]
+        yield document

@@ -16,22 +16,21 @@ from followup.core.gates import DAY
 from followup.core.transfer import InFlight
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.services import facts, transfer
-from followup.services.backfill import entry_for
-from followup.services.enroll import Entry, would_enter
 from followup.services.facts import Known
 from followup.services.forecast import Forecast, Leaving
+from followup.services.going_live import GoesLive, going_live
 from followup.services.library import Library
 from followup.services.surroundings import Surroundings
 from followup.services.transfer import Stranded, decided
-from followup.store import conversations, enrollments, events, messages, switches, workflow_limits
+from followup.store import conversations, enrollments, messages, switches, workflow_limits
 from followup.store.engine import reading
 from followup.store.enrollments import Standing
 from followup.store.messages import StoredMessage
 
 HOUR = timedelta(hours=1)
-WEEK = timedelta(days=7)
 MOST = 20_000  # runs that are looked at one by one
 BATCH = 500
+NAMED = 50  # of the people at a step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ class Place:
 
     ``to`` is None where the step is gone; ``how`` is what was decided about them then, None: nothing was. ``at_once``
     of them would go on when the folder is applied, for what they wait for would be over. ``phases`` tells how far they
-    are.
+    are, ``who`` names the first of them.
     """
 
     workflow: str
@@ -51,6 +50,24 @@ class Place:
     phases: Mapping[Phase, int]
     at_once: int = 0
     how: InFlight | None = None
+    who: tuple["Who", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """
+    One of those who stand at a step that changes, and with which order, if with any.
+
+    They would go on ``at_once``, or are looked at again at ``now`` as it is and at ``then`` afterwards, None: when
+    something happens.
+    """
+
+    email: str
+    order: str | None
+    timezone: str | None
+    at_once: bool
+    now: datetime | None
+    then: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +76,6 @@ class Soon:
 
     hour: int
     day: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoesLive:
-    """
-    Whom a workflow that goes live would have taken in during the last seven days, had it been live.
-
-    ``happened`` is how often its trigger did; None: nobody can say, for example since it is started by hand.
-    ``refused`` has why not, and how often.
-    """
-
-    workflow: str
-    happened: int | None
-    entering: int = 0
-    refused: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +190,10 @@ class _Planner:
             finishing=self._finishing(),
             now=now,
             then=then,
-            goes_live=tuple(self._goes_live(name) for name in sorted(self.live_again)),
+            goes_live=tuple(
+                going_live(self.conn, self.after.workflows[name], bundle=self.after, now=self.now)
+                for name in sorted(self.live_again)
+            ),
             unsent=self._unsent(unsent),
             left_behind=self._left_behind(unsent),
             switched={name: status for name, status in self.switched.items() if name in self.after.workflows},
@@ -208,7 +213,7 @@ class _Planner:
     # -- who stands where --
 
     def _places(self, changing: Iterable[Standing], known: Mapping[int, Known]) -> Iterator[Place]:
-        at_once = self._at_once(known.values())
+        who = self._who(known.values())
         places: dict[tuple[str, str, str | None], list[Standing]] = {}
         for one in changing:
             places.setdefault(
@@ -224,8 +229,9 @@ class _Planner:
                 to=to,
                 number=sum(phases.values()),
                 phases=phases,
-                at_once=at_once.get((workflow, step, to), 0),
+                at_once=sum(one.at_once for one in who.get((workflow, step, to), ())),
                 how=decided(self.in_flight, workflow, step) if to is None else None,
+                who=tuple(who.get((workflow, step, to), ())[:NAMED]),
             )
 
     def _new_step(self, workflow: str, version_id: int, step: str | None, phase: Phase) -> str | None:
@@ -236,19 +242,28 @@ class _Planner:
             return new.first_step
         return self.library.matches(self.conn, version_id, self.after, workflow).get(step)
 
-    def _at_once(self, known: Iterable[Known]) -> dict[tuple[str, str, str | None], int]:
-        """Return by workflow, step and where they go how many of those there would go on when the folder is applied."""
-        found: Counter[tuple[str, str, str | None]] = Counter()
+    def _who(self, known: Iterable[Known]) -> dict[tuple[str, str, str | None], list[Who]]:
+        """Return by workflow, step and where they go who stands there, and what applying would do to each."""
+        found: dict[tuple[str, str, str | None], list[Who]] = {}
         for one in known:
             step, moved = one.stored.enrollment.position.step, self._moved(one)
-            if moved is None or moved is one or step is None or self._is_due(one):
+            if moved is one or step is None:
                 continue
-            there = moved.stored.enrollment.position.step
-            decision = decide(moved.workflow, moved.stored.enrollment, moved.facts, now=self.now)
-            if decision.ended or decision.position.step != there:
-                name, phase = one.workflow.name, one.stored.enrollment.position.phase
-                found[name, step, self._new_step(name, one.stored.version_id, step, phase)] += 1
-        return dict(found)
+            at_once, then = self._onward(one, moved)
+            order, customer, name = one.facts.order, one.facts.customer, one.workflow.name
+            number = order.number if order else None
+            who = Who(customer.email, number, customer.timezone, at_once, one.stored.wake_at, then)
+            to = self._new_step(name, one.stored.version_id, step, one.stored.enrollment.position.phase)
+            found.setdefault((name, step, to), []).append(who)
+        return found
+
+    def _onward(self, one: Known, moved: Known | None) -> tuple[bool, datetime | None]:
+        """Return whether a run goes on when the folder is applied, and when it is looked at again if not."""
+        if moved is None or self._is_due(one):
+            return False, None
+        decision = decide(moved.workflow, moved.stored.enrollment, moved.facts, now=self.now)
+        goes_on = bool(decision.ended) or decision.position.step != moved.stored.enrollment.position.step
+        return goes_on, None if goes_on else decision.wake_at
 
     def _is_due(self, one: Known) -> bool:
         """Tell whether a run goes on anyway, by the version it is in (services.advance)."""
@@ -370,25 +385,6 @@ class _Planner:
 
     # -- what else --
 
-    def _goes_live(self, name: str) -> GoesLive:
-        workflow = self.after.workflows[name]
-        if workflow.trigger.event == "manual" or workflow.trigger.after is not None:
-            return GoesLive(workflow=name, happened=None, refused={})
-        happened = events.of_kind_since(self.conn, workflow.trigger.event, self.now - WEEK, self.now)
-        entries = [entry_for(workflow, one, at=one.event.occurred_at) for one in happened]
-        refused: Counter[str] = Counter()
-        entering: set[int] = set()
-        for start in range(0, len(entries), BATCH):
-            some = entries[start : start + BATCH]
-            for entry, why in zip(some, would_enter(self.conn, some, bundle=self.after, now=self.now), strict=True):
-                reason = why.reason if why else _again(entry, entering)
-                if reason:
-                    refused[reason.removeprefix("entry: ")] += 1
-                else:
-                    entering.add(entry.customer_id)
-        number = len(happened) - sum(refused.values())
-        return GoesLive(workflow=name, happened=len(happened), entering=number, refused=dict(refused.most_common()))
-
     def _unsent(self, unsent: Iterable[messages.Unsent]) -> dict[str, int]:
         changed = {one.name.partition(" (")[0] for one in self.changes.letters}
         found: Counter[str] = Counter()
@@ -406,12 +402,6 @@ class _Planner:
             step = workflow.step(one.step) if workflow else None
             signed[transfer.signed_by(step, workflow) if step and workflow else one.sender] += one.number
         return {person: (signed[person], waiting.get(person, 0)) for person in gone}
-
-
-def _again(entry: Entry, entering: Collection[int]) -> str:
-    """Return why somebody who would have come in a moment ago would not come in again."""
-    never = entry.workflow.re_entry.never and entry.customer_id in entering
-    return "re_entry: never, and the customer has been in before" if never else ""
 
 
 def _soon(leaving: Collection[Leaving], now: datetime) -> Soon:

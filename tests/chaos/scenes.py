@@ -28,7 +28,6 @@ from followup.services import (
     converse,
     deploy,
     fate,
-    history,
     receive,
     restore,
     suppress,
@@ -247,9 +246,6 @@ SCENES: dict[str, Scene] = {
     ),
     "apply what changes nothing where people stand": Scene(
         ("deploy.carry_over",), asked, lambda w: w.apply(check_in=AT_ONCE + "# a remark\n")
-    ),
-    "note that we went back": Scene(
-        ("history.rollback",), sold, lambda w: history.note_rollback(w.engine, "new", before="old", clock=w.clock)
     ),
     "retry blocked": Scene(("deploy.retry",), blocked, lambda w: deploy.retry_blocked(w.engine)),
     "give up blocked": Scene(("sweep.expire",), blocked, lambda w: recover(w.engine, post=w.post, clock=w.clock)),

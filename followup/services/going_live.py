@@ -1,0 +1,67 @@
+"""Whom a workflow that goes live would have taken in lately, had it been live."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from followup.authoring.bundle import Bundle
+from followup.core.workflow import Workflow
+from followup.services.backfill import entry_for
+from followup.services.enroll import Entry, would_enter
+from followup.store import events
+from followup.store.events import Recorded
+
+WEEK = timedelta(days=7)
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoesLive:
+    """
+    Whom a workflow would have taken in during the last seven days.
+
+    ``happened`` is how often its trigger did; None: nobody can say, for example since it is started by hand.
+    ``refused`` has why not, and how often.
+    """
+
+    workflow: str
+    happened: int | None
+    entering: int = 0
+    refused: Mapping[str, int]
+
+
+def going_live(conn: Connection, workflow: Workflow, *, bundle: Bundle, now: datetime) -> GoesLive:
+    """Return whom *workflow* of *bundle* would have taken in until *now* (aware UTC); nothing is written or held."""
+    if workflow.trigger.event == "manual" or workflow.trigger.after is not None:
+        return GoesLive(workflow=workflow.name, happened=None, refused={})
+    refused: Counter[str] = Counter()
+    entering: set[int] = set()
+    number = 0
+    for batch in _happened(conn, workflow.trigger.event, now):
+        entries = [entry_for(workflow, one, at=one.event.occurred_at) for one in batch]
+        for entry, why in zip(entries, would_enter(conn, entries, bundle=bundle, now=now), strict=True):
+            reason = why.reason if why else _again(entry, entering)
+            if reason:
+                refused[reason.removeprefix("entry: ")] += 1
+            else:
+                entering.add(entry.customer_id)
+        number += len(batch)
+    entered = number - sum(refused.values())
+    return GoesLive(workflow=workflow.name, happened=number, entering=entered, refused=dict(refused.most_common()))
+
+
+def _happened(conn: Connection, kind: str, now: datetime) -> Iterator[list[Recorded]]:
+    """Yield the triggers of the week batch by batch, oldest first."""
+    last = None
+    while batch := events.of_kind_since(conn, kind, now - WEEK, now, after=last, limit=BATCH):
+        yield batch
+        last = batch[-1]
+
+
+def _again(entry: Entry, entering: Collection[int]) -> str:
+    """Return why somebody who would have come in a moment ago would not come in again."""
+    never = entry.workflow.re_entry.never and entry.customer_id in entering
+    return "re_entry: never, and the customer has been in before" if never else ""
