@@ -210,14 +210,13 @@ def steady(text: str, *, moments: timedelta) -> str:
     """
     now = datetime.now(UTC)  # noqa: TID251 - commands read the wall clock too
 
-    def is_todays(text: str, form: str) -> bool:
-        return abs(datetime.strptime(text, form) - now) < moments  # noqa: DTZ007 - both without a zone
-
     def moment(found: re.Match[str]) -> str:
-        return "Thu 01 Jan 2099 09:00 +00:00" if is_todays(found.group(), "%a %d %b %Y %H:%M %z") else found.group()
+        at = datetime.strptime(found.group(), "%a %d %b %Y %H:%M %z")
+        return "Thu 01 Jan 2099 09:00 +00:00" if abs(at - now) < moments else found.group()
 
     def iso_moment(found: re.Match[str]) -> str:
-        return "2099-01-01 09:00 UTC" if is_todays(found[1] + "+0000", "%Y-%m-%d %H:%M%z") else found.group()
+        at = datetime.strptime(found[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+        return "2099-01-01 09:00 UTC" if abs(at - now) < moments else found.group()
 
     text = ISO_MOMENT.sub(iso_moment, text)
     text = TOKEN.sub(lambda found: "t" * len(found.group()), text)

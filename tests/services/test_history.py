@@ -5,7 +5,7 @@ import tracemalloc
 from followup.services import history
 from tests.services.world import SEND, World
 
-LONG = "It likes the warmth. " * 20_000
+LONG = "It likes the warmth. " * 4_000
 
 
 def test_what_a_list_of_bundles_takes_does_not_grow_with_it(world: World) -> None:

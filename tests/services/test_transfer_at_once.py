@@ -24,7 +24,7 @@ from tests.services.phases import FILES, Tale, standing
 from tests.services.test_senders import waits
 from tests.services.test_switch import write_letters
 from tests.services.test_transfer import EDITS, expected
-from tests.services.world import Scripted, World, a_purchase
+from tests.services.world import PEOPLE, Scripted, World, a_purchase
 from tests.wire.harness import until
 
 HOUR = timedelta(hours=1)
@@ -66,6 +66,10 @@ def shop_with(engine: Engine, at: Path, workflow: str = SHORT) -> World:
 def put(shop: World, engine: Engine, workflow: str, how: str = "finish") -> deploy.Applied:
     bundle = load_applied(folder(workflow))
     return deploy.put_in_force(engine, bundle, clock=shop.clock, in_flight={"tale": how})
+
+
+def put_files(shop: World, engine: Engine, files: dict[str, str], how: str) -> deploy.Applied:
+    return deploy.put_in_force(engine, load_applied(files), clock=shop.clock, in_flight={"tale": how})
 
 
 def current(shop: World) -> set[tuple[bool, bool]]:
@@ -127,6 +131,41 @@ def test_while_workers_work_nobody_is_lost_and_nothing_is_sent_twice(engine: Eng
     letters = Counter((row.enrollment_id, row.letter) for row in shop.rows("messages") if row.letter == "advice")
     assert set(letters.values()) == {1}
     assert len(letters) == CUSTOMERS + TURNS
+
+
+BRANCH = "  - branch:\n      - when: replied\n        do:\n          - send: advice"
+WITHOUT = {name: text for name, text in FILES.items() if name != "workflows/tale.yaml"}
+ALONE = {"workflows/people.yaml": "".join(line for line in PEOPLE.splitlines(keepends=True) if "nell" not in line)}
+AT_ONCE = {  # what is applied by turns with SHORT, what becomes of those at steps that are gone, and how runs may end
+    "a wait shortened": (folder(SHORT.replace("wait: 2 hours", "wait: 10 minutes")), "finish", {"completed"}),
+    "deleted, finish": (WITHOUT, "finish", {"completed"}),
+    "deleted, stop": (WITHOUT, "stop", {"completed", "exited"}),
+    "a branch around the last letter": (folder(SHORT.replace("  - send: advice", BRANCH)), "finish", {"completed"}),
+    "a person removed": (folder(SHORT.replace("nell", "tomas")) | ALONE, "finish", {"completed"}),
+}
+
+
+@pytest.mark.parametrize("edit", AT_ONCE)
+def test_whatever_is_applied_while_workers_work_nobody_is_lost(engine: Engine, tmp_path: Path, edit: str) -> None:
+    files, how, ends = AT_ONCE[edit]
+    shop = shop_with(engine, tmp_path)
+    shop.take_in(*(a_purchase(f"T-{n}", email=f"c{n}@example.com") for n in range(CUSTOMERS // 2)))
+    with Workers(shop, WORKERS) as workers:
+        for turn in range(TURNS // 2):
+            put_files(shop, engine, files if turn % 2 == 0 else folder(SHORT), how)
+            shop.clock.move_to(shop.clock.now() + HOUR)
+            shop.take_in(a_purchase(f"L-{turn}", email=f"l{turn}@example.com", delivered_at=shop.clock.now()))
+    assert workers.wrong == []
+    while (due := next_due(shop)) is not None:
+        shop.go_to(max(due, shop.clock.now()))
+    runs = shop.rows("enrollments")
+    assert {run.state for run in runs} <= ends
+    assert len(runs) >= CUSTOMERS // 2
+    sent = [mail.token for mail in shop.post.transport.sent]  # type: ignore[attr-defined]
+    assert len(sent) == len(set(sent)) == shop.states().count("accepted")
+    written = Counter((row.enrollment_id, row.letter) for row in shop.rows("messages") if row.state == "accepted")
+    assert set(written.values()) <= {1}, how
+    assert not set(shop.states()) & {"due", "held", "claimed", "sending", "unknown"}
 
 
 def next_due(shop: World) -> datetime | None:
