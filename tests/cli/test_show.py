@@ -161,8 +161,9 @@ def test_people_at_steps_that_are_gone_and_those_held_out_are_told_below(inside:
     held_out = WORKFLOW.replace("steps:\n  - wait: 1 day\n", measured).replace(
         "- wait:", "- id: later\n            wait:"
     )
+    cli("worker", "--once")
     (inside / "workflows/after-arrival.yaml").write_text(held_out)
-    cli("apply")
+    cli("apply", "--in-flight", "wait-1=finish")
     (inside / "more.csv").write_text(delivered_lately(30, days_ago=0.1).replace("L-", "M-").replace(",l", ",m"))
     cli("import", "orders", "more.csv", "--enroll")
     document = cli("show", "after-arrival", "--json").document

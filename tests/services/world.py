@@ -101,7 +101,8 @@ steps:
 
 def about_cooking(workflow: str) -> str:
     """Return *workflow* with the open question in the place of "arrived", to which nobody can answer "broken"."""
-    return workflow.replace("ask: arrived", "ask: cooking", 1).replace('answer == "broken"', "replied")
+    later = workflow.replace("          - ask: cooking", "          - id: later\n            ask: cooking")
+    return later.replace("ask: arrived", "ask: cooking", 1).replace('answer == "broken"', "replied")
 
 
 @dataclass
