@@ -110,8 +110,9 @@ def _tell(walked: "Walk") -> None:
         question_at = coming.get((move.at, move.workflow or "", move.step or ""))
         if move.kind == "ask" and question_at is not None:
             _tell_ways(question_at, zone)
-    if walked.feelings:
-        output.heading("what they would feel")
+    output.heading("what they would feel")
+    if not walked.feelings:
+        output.say("Nothing stands out: no long silence, no letters in a row, no question twice.")
     for feeling in walked.feelings:
         output.say(_felt(feeling, zone))
 

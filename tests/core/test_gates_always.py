@@ -220,7 +220,7 @@ purposes = st.sampled_from([Purpose.RELATIONSHIP, Purpose.RELATIONSHIP, Purpose.
 
 def a_letter(rules: dict[str, object], due_at: datetime, place: Calendar, kind: str, purpose: Purpose) -> Candidate:
     """Return a letter as ``services.advance`` writes it down, before any gate has seen it."""
-    step = send("s") if kind == "send" else ask("s", timeout=days(9))
+    step = send("s") if kind == "send" else ask("s", timeout=days(9), remind_after=days(3))
     question = sent("s", due_at=due_at - 3 * DAY, accepted_at=due_at - 3 * DAY)
     return a_candidate(
         step=step,
