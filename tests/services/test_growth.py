@@ -67,6 +67,8 @@ def test_no_statement_of_a_worker_reads_a_table_that_grows_from_end_to_end(world
     assert len(world.letters()) == 80
     assert [row.outcome for row in world.rows("messages") if row.token == token_of(first)] == ["delivered"]
     with reading(world.engine) as conn:
+        if conn.dialect.name == "postgresql":  # one that ends early looks as if it read an index to its end
+            conn.exec_driver_sql("SET LOCAL enable_mergejoin = off")
         plans = {statement: plan(conn, statement, parameters) for statement, parameters in said.items()}
     assert len(plans) > 50
     growing = READ_THROUGH[world.engine.dialect.name]
