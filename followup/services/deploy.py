@@ -107,13 +107,13 @@ def _store(
         library = Library()
         before = library.find_newest(conn)
         unused = _check_decisions(conn, before, bundle, library, in_flight)
-        switched = {name: switch for name, switch in switches.current(conn).items() if name in _live(bundle)}
+        switched = {name: switch for name, switch in switches.current(conn).items() if name in live(bundle)}
         if not bundles.add(conn, bundle.hash, bundle.files, now=now, in_flight=in_flight):
             if in_flight:
                 _decide_anew(conn, bundle, library, in_flight)
                 audit.add(conn, "apply.decided", {"bundle": bundle.hash, "in_flight": dict(in_flight)}, now=now)
             return Applied(bundle, changed=False, unblocked=_unblock(conn), switched=switched, unused=unused)
-        resumed = _live(bundle) - set(switched) - (_live(before) if before else set())
+        resumed = live(bundle) - set(switched) - (live(before) if before else set())
         versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in bundle.workflows})
         timers.reset(conn, before, bundle, now=now)
         enrollments.finish_no_more(conn, versions.values())
@@ -246,7 +246,8 @@ def ask_for_first(
     return asked
 
 
-def _live(bundle: Bundle) -> set[str]:
+def live(bundle: Bundle) -> set[str]:
+    """Return the workflows of *bundle* that are live, by name."""
     return {name for name, workflow in bundle.workflows.items() if workflow.status is WorkflowStatus.LIVE}
 
 
@@ -264,7 +265,7 @@ def release_resumed(engine: Engine, *, library: Library, clock: Clock) -> int:
     """
     with writing(engine, "deploy.resume") as conn:
         bundle = library.find_newest(conn)
-        return release_paused(conn, _live(bundle) if bundle else (), library=library, now=clock.now())
+        return release_paused(conn, live(bundle) if bundle else (), library=library, now=clock.now())
 
 
 def release_paused(conn: Connection, workflows: Collection[str], *, library: Library, now: datetime) -> int:

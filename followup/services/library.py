@@ -19,6 +19,15 @@ def version_of(bundle: Bundle, name: str) -> tuple[str, str]:
     return hashlib.sha256(source.encode()).hexdigest(), source
 
 
+def as_switched(bundle: Bundle, switched: Mapping[str, WorkflowStatus]) -> Bundle:
+    """Return *bundle* as it runs where operators have *switched* workflows: that stands above their files."""
+    workflows = {
+        name: replace(workflow, status=switched.get(name, workflow.status))
+        for name, workflow in bundle.workflows.items()
+    }
+    return replace(bundle, workflows=workflows, switched=switched)
+
+
 class Library:
     """
     Reads bundles from the database, never from the disk, and keeps what it has compiled.
@@ -79,11 +88,7 @@ class Library:
         known = self._runs
         if known is not None and known[0] is bundle and known[1] == switched:
             return known[2]
-        workflows = {
-            name: replace(workflow, status=switched.get(name, workflow.status))
-            for name, workflow in bundle.workflows.items()
-        }
-        runs = replace(bundle, workflows=workflows, switched=switched)
+        runs = as_switched(bundle, switched)
         self._runs = (bundle, switched, runs)
         return runs
 

@@ -16,10 +16,11 @@ from followup.core.gates import DAY
 from followup.core.transfer import InFlight
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.services import facts, transfer
+from followup.services.deploy import live
 from followup.services.facts import Known
 from followup.services.forecast import Forecast, Leaving
 from followup.services.going_live import GoesLive, going_live
-from followup.services.library import Library
+from followup.services.library import Library, as_switched
 from followup.services.surroundings import Surroundings
 from followup.services.transfer import Stranded, decided
 from followup.store import conversations, enrollments, messages, switches, workflow_limits
@@ -157,21 +158,11 @@ class _Planner:
         self.in_flight = in_flight
         self.before = library.find_newest(conn)
         self.switched = {name: switch.status for name, switch in switches.current(conn).items()}
-        self.after = replace(
-            bundle,
-            switched=self.switched,
-            workflows={
-                name: replace(one, status=self.switched.get(name, one.status)) for name, one in bundle.workflows.items()
-            },
-        )
+        self.after = as_switched(bundle, self.switched)
         self._landed: dict[int, tuple[Known, Known | None]] = {}  # by run: as it is, and where it goes on
         self.changes = changes(library.as_applied(conn) if self.before else None, bundle)
         self.standing = enrollments.standing(conn) if self.before else []
-        self.live_again = self._live(self.after) - (self._live(self.before) if self.before else set())
-
-    @staticmethod
-    def _live(bundle: Bundle) -> set[str]:
-        return {name for name, one in bundle.workflows.items() if one.status is WorkflowStatus.LIVE}
+        self.live_again = live(self.after) - (live(self.before) if self.before else set())
 
     def plan(self) -> Plan:
         found = transfer.stranded(self.conn, self.after, self.library, self.standing, self.in_flight)
@@ -235,12 +226,9 @@ class _Planner:
             )
 
     def _new_step(self, workflow: str, version_id: int, step: str | None, phase: Phase) -> str | None:
-        new = self.after.workflows.get(workflow)
-        if new is None or step is None:
+        if step is None:
             return None
-        if phase is Phase.BEFORE and step == self.library.workflow(self.conn, version_id).first_step:
-            return new.first_step
-        return self.library.matches(self.conn, version_id, self.after, workflow).get(step)
+        return transfer.new_step(self.conn, workflow, version_id, step, phase, bundle=self.after, library=self.library)
 
     def _who(self, known: Iterable[Known]) -> dict[tuple[str, str, str | None], list[Who]]:
         """Return by workflow, step and where they go who stands there, and what applying would do to each."""

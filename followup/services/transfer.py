@@ -103,12 +103,19 @@ def _has_place(
     conn: Connection, name: str, version_id: int, step: str | None, phase: Phase, *, bundle: Bundle, library: Library
 ) -> bool:
     """Tell whether who stands there in a version has a place in *bundle*; whoever is held out stands nowhere."""
-    if step is None:
-        return True
-    if name not in bundle.workflows:
-        return False
-    at_the_beginning = phase is Phase.BEFORE and step == library.workflow(conn, version_id).first_step
-    return at_the_beginning or step in library.matches(conn, version_id, bundle, name)
+    return step is None or new_step(conn, name, version_id, step, phase, bundle=bundle, library=library) is not None
+
+
+def new_step(
+    conn: Connection, name: str, version_id: int, step: str, phase: Phase, *, bundle: Bundle, library: Library
+) -> str | None:
+    """Return the step of *bundle* at which those go on who stand at *step* of a version; None: there is none."""
+    new = bundle.workflows.get(name)
+    if new is None:
+        return None
+    if phase is Phase.BEFORE and step == library.workflow(conn, version_id).first_step:
+        return new.first_step
+    return library.matches(conn, version_id, bundle, name).get(step)
 
 
 def would_stray(
