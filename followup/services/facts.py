@@ -65,7 +65,7 @@ def read(
     if not enrolled:
         return {}
     bundle = library.newest(conn)
-    workflows = {one.id: _in_force(library.workflow(conn, one.version_id), bundle) for one in enrolled}
+    workflows = {one.id: in_force(library.workflow(conn, one.version_id), bundle) for one in enrolled}
     people = {one.customer_id for one in enrolled}
     kinds = {kind for workflow in workflows.values() for kind in _wanted(workflow)} | set(IMPLIED_EXITS)
     happened: dict[int, list[Event]] = {}
@@ -146,7 +146,7 @@ def _mark(message: StoredMessage, visited: Sequence[Visit]) -> Response | None:
     return Response(at=visit.at, source=Source.CLICK, provisional=True, **about)
 
 
-def _in_force(pinned: Workflow, bundle: Bundle) -> Workflow:
+def in_force(pinned: Workflow, bundle: Bundle) -> Workflow:
     """Return the pinned version as the newest lets it run: pausing or slowing a workflow concerns those inside too."""
     newest = bundle.workflows.get(pinned.name)
     if newest is None:  # its file is gone; what an operator switched stays so

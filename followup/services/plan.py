@@ -14,7 +14,7 @@ from followup.core.decide import decide
 from followup.core.enrollment import Phase, Position
 from followup.core.gates import DAY
 from followup.core.transfer import InFlight
-from followup.core.workflow import Workflow, WorkflowStatus
+from followup.core.workflow import WorkflowStatus
 from followup.services import facts, transfer
 from followup.services.deploy import live
 from followup.services.facts import Known
@@ -345,12 +345,12 @@ class _Planner:
         stored, name = one.stored, one.workflow.name
         new = self.after.workflows.get(name)
         if stored.finishes or self.library.is_current(self.conn, self.after, name, stored.version_id):
-            return self._in_force(one, new)
+            return self._stays_in(one)
         landing = transfer.landing(
             self.conn, stored, self.in_flight, bundle=self.after, library=self.library, now=self.now
         )
         if landing is None:
-            return self._in_force(one, new)
+            return self._stays_in(one)
         if landing.ended is not None or new is None:
             return None
         enrollment = replace(stored.enrollment, position=landing.position, moved_at=self.now)
@@ -364,12 +364,10 @@ class _Planner:
         )
         return Known(replace(stored, enrollment=enrollment, wake_at=self.now), new, about)
 
-    @staticmethod
-    def _in_force(one: Known, new: Workflow | None) -> Known:
-        """Return a run that stays in its version, as the newest lets that run."""
-        if new is None or (new.status, new.per_day) == (one.workflow.status, one.workflow.per_day):
-            return one
-        return replace(one, workflow=replace(one.workflow, status=new.status, per_day=new.per_day))
+    def _stays_in(self, one: Known) -> Known:
+        """Return a run that stays in its version, as the folder lets that run."""
+        workflow = facts.in_force(self.library.workflow(self.conn, one.stored.version_id), self.after)
+        return one if workflow == one.workflow else replace(one, workflow=workflow)
 
     # -- what else --
 
