@@ -84,8 +84,13 @@ def _print(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a remark about the result; on a terminal that is too narrow it goes on below itself."""
-    print("\n".join(_folded(line, sys.stderr) for line in _harmless(text).split("\n")), file=sys.stderr)
+    """
+    Print a remark about the result; on a terminal that is too narrow it goes on below itself.
+
+    It is written at one go: another thread's log line cannot come between it and the end of its line.
+    """
+    folded = "\n".join(_folded(line, sys.stderr) for line in _harmless(text).split("\n"))
+    print(f"{folded}\n", end="", file=sys.stderr)
 
 
 def hint(command: str, purpose: str) -> None:

@@ -16,8 +16,9 @@ import click
 import pytest
 
 from followup.cli import output
-from followup.cli.main import COMMANDS, followup
+from followup.cli.main import COMMANDS, followup, main
 from tests.cli.conftest import Cli
+from tests.cli.terminal import terminal
 
 Start = Callable[..., subprocess.Popen[str]]
 SOURCES = sorted((Path(__file__).parents[2] / "followup").rglob("*.py"))
@@ -253,13 +254,13 @@ def stopped(played: Path, cli: Cli) -> Path:
     ids=" ".join,
 )
 def test_what_is_shown_keeps_within_the_terminal(
-    stopped: Path, start: Start, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], columns: int
+    stopped: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], columns: int
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("NO_COLOR", "1")
-    shown = on_a_terminal(start, *args)
-    assert "\x1b[" not in shown
-    assert [line for line in shown.splitlines() if output.cells_wide(line) > columns] == []
+    with terminal(monkeypatch, columns) as seen, pytest.raises(SystemExit):
+        main([*args])
+    assert len(seen.shown.splitlines()) > 1
+    assert "\x1b[" not in seen.shown
+    assert [line for line in seen.shown.splitlines() if output.cells_wide(line) > columns] == []
 
 
 def test_colour_is_for_terminals_that_want_it(played: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,6 +277,19 @@ def test_a_question_is_asked_on_a_terminal_only(
     assert not output.confirm("Much would change.", yes=False)
     assert capsys.readouterr().err == "Much would change. Nothing was done: add --yes.\n"
     assert output.confirm("Much would change.", yes=True)
+
+
+def test_a_remark_is_written_at_one_go_beside_another_threads_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[str] = []
+
+    class Screen(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Screen())
+    output.tell("listening on\nhttp://localhost:8000")
+    assert [piece for piece in pieces if piece] == ["listening on\nhttp://localhost:8000\n"]
 
 
 def test_strangers_text_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
