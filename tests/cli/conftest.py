@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -35,14 +36,18 @@ Cli = Callable[..., Ran]
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Take away every setting of ours, and what a command did to logging afterwards."""
-    for field in Settings.model_fields:
-        monkeypatch.delenv(variable(field), raising=False)
+    take_settings_away(monkeypatch)
     root, ours = logging.getLogger(), logging.getLogger("followup")
     handlers, levels = root.handlers[:], (root.level, ours.level)
     yield
     root.handlers[:] = handlers
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
+
+
+def take_settings_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(variable(field), raising=False)
 
 
 @pytest.fixture
@@ -72,19 +77,35 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def project(folder: Path) -> Path:
     """Return a project folder with one workflow, in which commands run; nothing is applied yet."""
+    write_project(folder)
+    return folder
+
+
+def write_project(folder: Path) -> None:
     for name, text in FILES.items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     (folder / "orders.csv").write_text(ORDERS, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def played_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the project after its customers have been through everything; a test's own is a copy of it."""
+    folder = tmp_path_factory.mktemp("played")
+    write_project(folder)
+    replay = "from followup.cli.main import main; main(['replay', 'orders.csv', '--acts', 'acts.yaml'])"
+    with pytest.MonkeyPatch.context() as patch:
+        take_settings_away(patch)
+        subprocess.run([sys.executable, "-c", replay], cwd=folder, check=True, capture_output=True)
     return folder
 
 
 @pytest.fixture
-def played(project: Path, cli: Cli) -> Path:
+def played(folder: Path, played_once: Path) -> Path:
     """Return the project after its customers have been through everything, in virtual time."""
-    cli("replay", "orders.csv", "--acts", "acts.yaml")
-    return project
+    shutil.copytree(played_once, folder, dirs_exist_ok=True)
+    return folder
 
 
 # as a terminal's commands do; what a shell runs in the background inherits that it is ignored

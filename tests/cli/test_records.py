@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from followup.app import App
 from followup.clock import VirtualClock
@@ -12,10 +13,11 @@ from followup.services import answers, stop
 from followup.settings import load
 from followup.store import decisions, messages, suppressions
 from followup.store.decisions import Decided
-from followup.store.engine import reading, writing
+from followup.store.engine import make_engine, reading, writing
 from followup.store.schema import messages as table
 from followup.store.types import real_now
 from tests.cli.conftest import Cli
+from tests.copies import copy_all
 
 STATUS = """\
 customers    3
@@ -75,10 +77,12 @@ not entered
 
 
 @pytest.fixture
-def played(database_url: str, played: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Play on a database of each kind in turn."""
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    cli("replay", "orders.csv", "--acts", "acts.yaml")
+def played(engine: Engine, played: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the project that was played through, on a database of each kind in turn."""
+    source = make_engine(f"sqlite:///{played / 'followup.db'}")
+    copy_all(source, engine)
+    source.dispose()
+    monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False))
     return played
 
 

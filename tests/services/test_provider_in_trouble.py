@@ -244,10 +244,10 @@ def test_a_refusal_pauses_its_sender_alone_and_keeps_every_letter(
 @pytest.mark.parametrize(
     ("limit", "shortest", "longest"),
     [
-        (Behaviour.LIMIT, 25, 31),
-        (Behaviour.LIMIT_PAST, 1, 11),
-        (Behaviour.LIMIT_FAR, 3590, 3601),
-        (Behaviour.LIMIT_GARBAGE, 1, 11),
+        (Behaviour.LIMIT, 25, 35),  # the machine's clock may be set meanwhile
+        (Behaviour.LIMIT_PAST, 1, 15),
+        (Behaviour.LIMIT_FAR, 3590, 3605),
+        (Behaviour.LIMIT_GARBAGE, 1, 15),
     ],
 )
 def test_a_limit_stops_its_sender_until_it_ends_and_is_no_failure(
