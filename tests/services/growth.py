@@ -21,7 +21,7 @@ def grow(engine: Engine, number: int) -> None:
     """Add the past of *number* letters to a shop that has applied a workflow, and let the database learn of it."""
     people = max(1, number // EACH)
     with writing(engine) as conn, unhurried(conn) if conn.dialect.name == "postgresql" else nullcontext():
-        numbers = _numbers(number)
+        numbers = numbers_to(number)
         n, version = numbers.c.n, conn.scalar(select(workflow_versions.c.id).limit(1))
         key, name = FIRST + n, literal("past", Text) + cast(n, Text)
         run = {"workflow": "check-in", "customer_id": FIRST + n % people}
@@ -50,7 +50,7 @@ def sleep(engine: Engine, number: int) -> None:
     """Add *number* runs that sleep in a wait of theirs, for months to come, and let the database learn of it."""
     people = max(1, number // EACH)
     with writing(engine) as conn, unhurried(conn) if conn.dialect.name == "postgresql" else nullcontext():
-        numbers = _numbers(number)
+        numbers = numbers_to(number)
         n, version = numbers.c.n, conn.scalar(select(workflow_versions.c.id).limit(1))
         key, name = FIRST + n, literal("asleep", Text) + cast(n, Text)
         _fill(
@@ -67,7 +67,7 @@ def sleep(engine: Engine, number: int) -> None:
         conn.exec_driver_sql("ANALYZE")
 
 
-def _numbers(number: int) -> Any:
+def numbers_to(number: int) -> Any:
     begin = select(literal(0).label("n")).cte("numbers", recursive=True)
     return begin.union_all(select(begin.c.n + 1).where(begin.c.n < number - 1))
 

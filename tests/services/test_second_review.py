@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, Text, cast, insert, literal, null, select, text, true
 
 from followup.core.customer import normalize_address
 from followup.core.order import OrderStatus
@@ -18,6 +18,7 @@ from followup.services.happen import Happened, happen
 from followup.store import customers, timers
 from followup.store.engine import make_engine, writing
 from followup.store.schema import enrollments as enrollments_table
+from tests.services.growth import numbers_to
 from tests.services.world import MONDAY, PEOPLE, World, a_purchase, a_reply
 
 DAY = timedelta(days=1)
@@ -105,12 +106,16 @@ def test_more_letters_can_be_released_than_a_statement_takes_numbers(engine: Eng
     world.take_in(a_purchase())
     world.drain()
     switch.pause(engine, "check-in", "a moment", library=world.library, clock=world.clock)
-    [run] = world.rows("enrollments")
     number = 70_000 if engine.dialect.name == "postgresql" else 200
+    numbers = numbers_to(number)
+    key = literal("k", Text) + cast(numbers.c.n, Text)
+    others = {"entry_key": key, "wake_at": null()}
+    names = [column.name for column in enrollments_table.c if column.name != "id"]
     with writing(engine) as conn:
-        row = {column.name: getattr(run, column.name) for column in enrollments_table.c if column.name != "id"}
-        many = [row | {"entry_key": f"k{n}", "wake_at": None} for n in range(number)]
-        conn.execute(insert(enrollments_table), many)
+        many = select(*(others.get(name, enrollments_table.c[name]) for name in names)).join_from(
+            enrollments_table, numbers, true()
+        )
+        conn.execute(insert(enrollments_table).from_select(names, many))
         conn.execute(
             text(
                 "INSERT INTO messages (enrollment_id, customer_id, workflow, step, round, letter, sender, priority,"
