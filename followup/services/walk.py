@@ -57,9 +57,9 @@ class Question:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
     """
-    ``future`` is what comes if the customer says nothing; ``ended`` whether nothing comes after it.
-
-    ``halted`` is why no letter leaves at all, if none does. ``left`` counts questions whose answers were not followed.
+    ``past`` is what the record has, and what lasts since before ``now``; ``future`` is what comes if the customer says
+    nothing; ``ended`` whether nothing comes after it. ``halted`` is why no letter leaves at all, if none does. ``left``
+    counts questions whose answers were not followed.
     """
 
     customer: Customer
@@ -111,7 +111,10 @@ def walk(
         opened.callback(main.close)
         forks, left = _play(main, until, opened)
         known = set(main.moves)
-        future = [move for move in main.moves if move not in set(past)]
+        news = [move for move in main.moves if move not in set(past)]
+        began = [move for move in news if move.kind == "wait" and move.at < now]  # nobody has looked at the run yet
+        past = sorted([*past, *began], key=lambda move: move.at)
+        future = [move for move in news if move not in began]
         questions = [_followed(question, ways, known, until) for question, ways in forks]
         touches = _touches([*past, *future])
         feelings = [one for one in feel(touches, calendar) if one.until > now]

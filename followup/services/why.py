@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 from sqlalchemy import Connection, Engine
 
@@ -204,11 +205,15 @@ class _Record:
         if order is not None and kind != EventKind.CUSTOMER_QUIET:
             recorded = events.of_order(self.conn, order.id, kind)
             return recorded.event if recorded else None
-        for event in reversed(events.timeline(self.conn, self.customer.id)):
+        for event in reversed(self._timeline):
             theirs = kind != EventKind.CUSTOMER_QUIET or event.data.get("workflow") == workflow.name
             if event.kind == kind and theirs and (order is None or event.order_id == order.id):
                 return event
         return None
+
+    @cached_property
+    def _timeline(self) -> list[Event]:
+        return events.timeline(self.conn, self.customer.id)
 
     def _not_then(self, workflow: Workflow, event: Event) -> Unseen:
         """Return why an event that happened was nothing to *workflow* when it was recorded."""

@@ -74,6 +74,14 @@ def test_the_past_is_the_record_and_the_future_is_what_then_happens(busy: World)
     assert [*found.past, *found.future] == live
 
 
+def test_what_lasts_since_before_is_no_future_though_nobody_has_looked_at_the_run_yet(world: World) -> None:
+    world.take_in(a_purchase())
+    world.clock.move_to(MONDAY + timedelta(hours=5))
+    found = walked(world)
+    assert [(move.kind, move.at) for move in found.past] == [("entered", MONDAY), ("wait", MONDAY)]
+    assert all(move.at > world.clock.now() for move in found.future)
+
+
 def test_each_answer_of_a_question_to_come_is_followed_and_what_silence_does_as_well_is_left_out(busy: World) -> None:
     assert leads_to(walked(busy), "arrived") == {
         "fine": ["answer", "branch", "wait", "ask", "timeout", "ended"],
