@@ -185,9 +185,8 @@ class Forecast:
 
     def _follow(self, run: _Run, decision: Decision, at: datetime) -> None:
         enrollment = replace(run.known.stored.enrollment, position=decision.position, waited=decision.waited)
-        about = replace(run.known.facts, stands_at=decision.position.step)
-        if decision.waited is not None:
-            about = replace(about, timed_out=decision.waited.timed_out)
+        timed_out = run.known.facts.timed_out if decision.waited is None else decision.waited.timed_out
+        about = replace(run.known.facts, stands_at=decision.position.step, timed_out=timed_out)
         run.known = replace(run.known, stored=replace(run.known.stored, enrollment=enrollment), facts=about)
         for effect in decision.effects:
             self._do(run, effect)

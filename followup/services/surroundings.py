@@ -82,11 +82,10 @@ class Surroundings:
             hold: keep anybody from halting everything until the transaction ends.
         """
         people = {one.stored.customer_id for one in known}
+        addresses = {one.facts.customer.id: one.facts.customer.email for one in known}
         hashes = {
-            one.facts.customer.id: suppressions.address_hash(
-                normalize_address(one.facts.customer.email), suppression_key
-            )
-            for one in known
+            customer: suppressions.address_hash(normalize_address(email), suppression_key)
+            for customer, email in addresses.items()
         }
         halt = halts.current(conn, hold=hold).get(HaltScope.ALL)
         owners = {one.workflow.owner for one in known}
