@@ -183,6 +183,7 @@ def _as_document(workflow: str, asked: "list[Asked]", dry_run: bool) -> dict[str
                 "happened_at": one.happened_at,
                 "entered": one.result.enrollment_id is not None,
                 "reason": one.result.reason or None,
+                "first_letter_too_late": one.too_late,
             }
             for one in asked
         ],
@@ -196,6 +197,8 @@ def _summarise(workflow: str, asked: "list[Asked]", *, dry_run: bool, start_now:
         return
     would = "would be enrolled" if dry_run else "enrolled"
     output.say(f"{output.plural(len(entered), 'order')} {would} in {workflow}{_named(entered)}")
+    if late := [one for one in entered if one.too_late]:
+        output.say(f"for {len(late):,} of them the first letter is too late, and does not leave{_named(late)}")
     reasons: dict[str, list[Asked]] = {}
     for one in asked:
         if one.result.enrollment_id is None:

@@ -1,21 +1,24 @@
 """Let customers in by hand: one order, or everyone to whom the trigger happened since a date."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
 from followup.clock import Clock
+from followup.core.decide import decide
+from followup.core.decision import NewMessage
 from followup.core.events import EventKind
+from followup.core.gates import last_chance
 from followup.core.order import Order
 from followup.core.workflow import Workflow, WorkflowStatus
 from followup.errors import NotFound, UsageError
-from followup.services import find
+from followup.services import facts, find
 from followup.services.enroll import Entered, Entry, enroll
 from followup.services.library import Library
-from followup.store import audit, events, orders
+from followup.store import audit, enrollments, events, orders
 from followup.store.engine import writing
 
 BATCH = 200
@@ -23,11 +26,12 @@ BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One order that was to come in, and what became of it."""
+    """One order that was to come in, and what became of it; ``too_late``: its first letter would not leave any more."""
 
     order: str
     happened_at: datetime
     result: Entered
+    too_late: bool = False
 
 
 class _DryRun(Exception):
@@ -68,6 +72,8 @@ def trigger(
                 _of_order(conn, workflow, order_number) if order_number else _since(conn, workflow, since or now, now)
             )
             asked = _enroll(conn, wanted, workflow, bundle, start_now=start_now, now=now)
+            late = _too_late(conn, asked, library=library, now=now)
+            asked = [replace(one, too_late=one.result.enrollment_id in late) for one in asked]
             if dry_run:
                 raise _DryRun(asked)
             entered = sum(one.result.enrollment_id is not None for one in asked)
@@ -127,6 +133,20 @@ def _enroll(
             for one, result in zip(batch, results, strict=True)
         ]
     return asked
+
+
+def _too_late(conn: Connection, asked: Sequence[Asked], *, library: Library, now: datetime) -> set[int]:
+    """Return the runs whose first letter is older than max_late allows, where that is the next thing to happen."""
+    entered = [one.result.enrollment_id for one in asked if one.result.enrollment_id is not None]
+    late = set()
+    for start in range(0, len(entered), BATCH):
+        runs = enrollments.by_id(conn, entered[start : start + BATCH])
+        for key, one in facts.read(conn, [*runs.values()], library=library, now=now).items():
+            decision = decide(one.workflow, one.stored.enrollment, one.facts, now=now)
+            letter = next((effect for effect in decision.effects if isinstance(effect, NewMessage)), None)
+            if letter and last_chance(one.workflow, letter.step, letter.due_at, one.facts.calendar) < now:
+                late.add(key)
+    return late
 
 
 def entry_for(workflow: Workflow, trigger: events.Recorded, *, at: datetime) -> Entry:

@@ -178,6 +178,20 @@ def test_late_runs_skip_what_is_over_unless_they_begin_now(live: Path, cli: Cli)
     assert "arrived: expired, too late" in cli("why", "A-1").out
 
 
+def test_whoever_is_too_late_for_the_first_letter_is_told_before_they_come_in(live: Path, cli: Cli) -> None:
+    cli("import", "orders", "orders.csv")
+    wanted = ("trigger", "after-arrival", "--since", "2020-01-01")
+    late = "for 2 of them the first letter is too late, and does not leave (A-1, A-2)"
+    assert cli(*wanted, "--dry-run").out.splitlines()[1] == late
+    assert "too late" not in cli(*wanted, "--dry-run", "--now").out
+    told = cli(*wanted, "--json").document["orders"]
+    assert {one["order"]: one["first_letter_too_late"] for one in told if one["entered"]} == {
+        "A-1": True, "A-2": True, "L-1": False, "L-2": False,
+    }  # fmt: skip
+    cli("worker", "--once")
+    assert "arrived: expired, too late" in cli("why", "A-1").out
+
+
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [

@@ -168,6 +168,15 @@ class TestTrigger:
         assert world.rows("enrollments") == []
         assert world.rows("audit")[-1].action == "apply"
 
+    @pytest.mark.parametrize(("days", "late"), [(4.9, False), (5.1, True)])  # a wait of 2 days, and max_late
+    def test_a_first_letter_that_would_be_too_late_is_foreseen(self, world: World, days: float, late: bool) -> None:
+        world.take_in(a_purchase(delivered_at=MONDAY - timedelta(days=days)), enroll=False)
+        (foreseen,) = trigger(world, order_number="T-1", dry_run=True)
+        (asked,) = trigger(world, order_number="T-1")
+        assert (foreseen.too_late, asked.too_late) == (late, late)
+        world.drain()
+        assert world.states() == ["expired" if late else "accepted"]
+
     def test_the_same_order_never_enters_twice(self, world: World) -> None:
         world.take_in(a_purchase())
         (asked,) = trigger(world, order_number="T-1")
