@@ -76,6 +76,21 @@ def step_in_words(step: Step) -> str:
     return plain(_done(step) + when)
 
 
+def named_in_words(step: Step) -> str:
+    """Return what *step* does, after its id where the file has given it one: two steps may send the same letter."""
+    match step:
+        case Letter():
+            usual = step.letter
+        case Split():
+            usual = step.name
+        case Stop():  # where nobody stands
+            usual = step.id
+        case _:
+            usual = kind_of(step)
+    of_itself = step.id == usual or step.id.removeprefix(f"{usual}-").isdecimal()  # as authoring.steps_file derives it
+    return step_in_words(step) if of_itself else f"{step.id}: {step_in_words(step)}"
+
+
 def _done(step: Step) -> str:  # noqa: PLR0911 - one answer for each kind
     match step:
         case Wait():

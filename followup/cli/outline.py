@@ -72,7 +72,7 @@ def _with_people(text: str, people: int, edge: int, lines: Lines) -> str:
 
 
 def _rows(steps: "Sequence[Step]", picture: "Picture", lines: Lines, margin: str, empty: str | None) -> Iterator[_Row]:
-    from followup.authoring.in_words import step_in_words, ways_through
+    from followup.authoring.in_words import named_in_words, ways_through
 
     if not steps and empty is not None:
         yield _Row(margin + lines.last, margin + lines.below_last, empty)
@@ -81,7 +81,7 @@ def _rows(steps: "Sequence[Step]", picture: "Picture", lines: Lines, margin: str
         lead, below = (lines.last, lines.below_last) if last else (lines.step, lines.below)
         ways = [way for way in ways_through(step) if way.written]
         hanging = margin + below + (lines.below if ways else "")
-        yield _Row(margin + lead, hanging, step_in_words(step), picture.at(step))
+        yield _Row(margin + lead, hanging, named_in_words(step), picture.at(step))
         for way in ways:
             final = way is ways[-1]
             lead, deeper = (lines.last, lines.below_last) if final else (lines.step, lines.below)

@@ -1,5 +1,6 @@
 """What a workflow says, in short words."""
 
+from dataclasses import replace
 from datetime import time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from followup.authoring.in_words import (
     exit_in_words,
     holdout_in_words,
     kind_of,
+    named_in_words,
     plain,
     re_entry_in_words,
     step_in_words,
@@ -102,6 +104,21 @@ STEPS: list[tuple[Step, str]] = [
 @pytest.mark.parametrize(("step", "words"), STEPS, ids=[words[:40] for _, words in STEPS])
 def test_a_step_in_words(step: Step, words: str) -> None:
     assert step_in_words(step) == words
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (wait("wait-12", days(2)), "wait 2 days"),
+        (wait("settle", days(2)), "settle: wait 2 days"),
+        (send("thanks"), "send thanks"),
+        (replace(send("thanks"), id="once-more"), "once-more: send thanks"),
+        (replace(split("subject", variant("a", 1)), id="subject-2"), "split subject"),
+    ],
+    ids=str,
+)
+def test_a_step_that_has_an_id_of_its_own_says_it(step: Step, words: str) -> None:
+    assert named_in_words(step) == words
 
 
 def test_every_kind_of_step_has_words_and_the_verb_that_files_use() -> None:

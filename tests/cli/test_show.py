@@ -89,7 +89,7 @@ def test_a_tree_without_unicode() -> None:
         "|  |  `- (nothing)",
         "|  `- b: 50%, weight 1",
         "|     `- (nothing)",
-        "`- start other",
+        "`- go-on: start other",
     ]
     tree = "\n".join(outline(ORDINARY, columns=80, lines=ASCII))
     assert tree.isascii()
@@ -235,7 +235,7 @@ def test_a_workflow_whose_file_was_deleted_is_drawn_as_people_finish_it(database
     file.unlink()
     cli("apply", "--in-flight", "after-arrival=finish")
     ran = cli("show", "after-arrival")
-    assert ran.out == SHOWN.replace("status     live", "status     deleted")
+    assert ran.out == SHOWN.replace("status     live", "status     deleted").replace("─ ask", "─ question: ask")
     assert ran.err == (
         "workflows/after-arrival.yaml is gone; nobody comes in any more, and who is inside finishes this version.\n"
     )

@@ -13,7 +13,7 @@ from itertools import pairwise
 from followup.authoring.drawing.lines import balanced
 from followup.authoring.drawing.measure import text_width
 from followup.authoring.drawing.picture import Picture
-from followup.authoring.in_words import Way, step_in_words, ways_through
+from followup.authoring.in_words import Way, named_in_words, ways_through
 from followup.core.workflow import Ask, Branch, Handoff, Send, Split, Step, Stop
 
 FONT, SMALL = 14, 12  # pixels
@@ -94,7 +94,7 @@ def laid_out(picture: Picture) -> Block:
 
 
 def _step(step: Step, picture: Picture) -> Block:
-    box = _box(step_in_words(step), _KINDS.get(type(step), "step"), people=picture.at(step))
+    box = _box(named_in_words(step), _KINDS.get(type(step), "step"), people=picture.at(step))
     ways = ways_through(step)
     if ways:
         return _forked(box, [_way(way, picture) for way in ways])
@@ -157,11 +157,18 @@ def _forked(box: Block, ways: Sequence[Block]) -> Block:
 
 
 def _axes(ways: Sequence[Block]) -> Iterator[float]:
-    """Yield where the axis of each of *ways* stands, so that the first and the last are equally far from ours."""
+    """
+    Yield where the axis of each of *ways* stands, so that the first and the last are about equally far from ours.
+
+    One that comes to stand close to ours stands on it: the line to it does not bend by a hair.
+    """
     axes = [0.0]
     for before, after in pairwise(ways):
         axes.append(axes[-1] + before.right + ASIDE + after.left)
     middle = axes[-1] / 2
+    nearest = min(axes, key=lambda axis: abs(axis - middle))
+    if abs(nearest - middle) <= ASIDE:
+        middle = nearest
     yield from (axis - middle for axis in axes)
 
 

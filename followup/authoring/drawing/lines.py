@@ -21,11 +21,13 @@ def broken(text: str, room: float, measure: Measure) -> list[str]:
 
 
 def balanced(text: str, room: float, measure: Measure) -> list[str]:
-    """Break *text* into as many lines as it needs in *room*, all about equally long."""
+    """Break *text* into as many lines as it needs in *room*, all about equally long; no word that fits is broken."""
     lines = broken(text, room, measure)
     while len(lines) > 1:
         narrower = broken(text, max(map(measure, lines)) - 1, measure)
         if len(narrower) > len(lines) or max(map(measure, narrower)) >= max(map(measure, lines)):
+            break
+        if " ".join(narrower) != " ".join(lines):  # a word came apart that had not
             break
         lines = narrower
     return lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from followup.authoring.drawing.lines import broken
 from followup.authoring.drawing.picture import Picture
-from followup.authoring.in_words import plain, step_in_words, ways_through
+from followup.authoring.in_words import named_in_words, plain, ways_through
 from followup.core.workflow import Ask, Branch, Send, Split, Step, Stop, Wait, WaitFor
 
 LONGEST_LINE = 36  # characters of a label
@@ -70,7 +70,7 @@ class _Chart:
         people = self.picture.at(step)
         inside = f"{people:,} inside" if people else ""
         style = _CLASSES.get(type(step), "")
-        self._box(box, step_in_words(step), _SHAPES.get(type(step), ("[", "]")), style, below=inside)
+        self._box(box, named_in_words(step), _SHAPES.get(type(step), ("[", "]")), style, below=inside)
         self._lead(loose, box)
         if isinstance(step, Stop):
             return [_Loose(box, "otherwise")] if step.when else []

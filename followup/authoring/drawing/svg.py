@@ -19,7 +19,7 @@ from followup.authoring.drawing.layout import (
 from followup.authoring.drawing.lines import broken
 from followup.authoring.drawing.measure import text_width
 from followup.authoring.drawing.picture import Picture
-from followup.authoring.in_words import step_in_words, terms_in_words, ways_through
+from followup.authoring.in_words import named_in_words, terms_in_words, ways_through
 from followup.core.workflow import Step
 
 MARGIN = 28
@@ -165,7 +165,7 @@ def _described(picture: Picture) -> str:
 def _told(steps: tuple[Step, ...], picture: Picture) -> Iterator[str]:
     for step in steps:
         people = picture.at(step)
-        yield step_in_words(step) + (f" ({people:,} {INSIDE})" if people else "") + "."
+        yield named_in_words(step) + (f" ({people:,} {INSIDE})" if people else "") + "."
         for way in ways_through(step):
             yield f"{way.words}:"
             yield from _told(way.do, picture) if way.do else ["go on."]

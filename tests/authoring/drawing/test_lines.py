@@ -16,6 +16,9 @@ def test_lines_become_about_equally_long() -> None:
     assert broken(text, 26, len) == ["ask arrived-well, up to 7", "days, reminded after 3", "days"]
     assert balanced(text, 26, len) == ["ask arrived-well, up", "to 7 days, reminded", "after 3 days"]
     assert balanced("", 26, len) == [""]
+    note = "handoff to nell: hello {{customer.first_name}}"
+    assert balanced(note, 30, len) == ["handoff to nell: hello", "{{customer.first_name}}"]
+    assert balanced("a customer.first_name b", 20, len) == ["a", "customer.first_name", "b"]
 
 
 @given(st.text("ab.-_ ", max_size=60).map(lambda text: " ".join(text.split())), st.integers(1, 30))
