@@ -1,13 +1,14 @@
 """What one bundle says otherwise than another: workflows by their settings and steps, letters, people, the shop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from followup.authoring.bundle import Bundle
-from followup.authoring.folder import SHOP
+from followup.authoring.folder import PEOPLE, SHOP
 from followup.authoring.in_words import step_in_words, terms_in_words, ways_through
-from followup.authoring.letter_file import letter_name
+from followup.authoring.layout import LAYOUT
+from followup.authoring.letter_file import PARTS, letter_name
 from followup.core.transfer import matches
 from followup.core.workflow import Ask, Letter, Step, Workflow, WorkflowStatus
 
@@ -89,6 +90,12 @@ def changes(before: Bundle | None, after: Bundle) -> Changes:
     changed = {path: change for path, change in changed.items() if change is not Change.SAME}
     workflows = {**(before.workflows if before else {}), **after.workflows}
     people = {**(before.people if before else {}), **after.people}
+    persons = tuple(
+        FileChange(name=name, change=change)
+        for name in sorted(people)
+        if (change := _change((before.people if before else {}).get(name), after.people.get(name))) is not Change.SAME
+    )
+    rewritten = dict.fromkeys(_rewritten(before, after, changed), Change.CHANGED) if before else {}
     return Changes(
         workflows=tuple(
             _workflow(before.workflows.get(name) if before else None, after.workflows.get(name), changed[path])
@@ -96,17 +103,16 @@ def changes(before: Bundle | None, after: Bundle) -> Changes:
             if (path := f"workflows/{name}.yaml") in changed
         ),
         letters=tuple(
-            FileChange(name=_letter(path), change=change, used=tuple(_uses(after, path)))
-            for path, change in changed.items()
+            FileChange(name=letter_label(path), change=change, used=tuple(_uses(after, path)))
+            for path, change in sorted({**changed, **rewritten}.items())
             if _is_letter(path)
         ),
-        people=tuple(
-            FileChange(name=name, change=change)
-            for name in sorted(people)
-            if (change := _change((before.people if before else {}).get(name), after.people.get(name)))
-            is not Change.SAME
+        people=persons,
+        others=tuple(
+            FileChange(name=path, change=change)
+            for path, change in changed.items()
+            if _is_other(path) or (path == PEOPLE and not persons)  # a remark in it changes nobody
         ),
-        others=tuple(FileChange(name=path, change=change) for path, change in changed.items() if _is_other(path)),
     )
 
 
@@ -126,7 +132,18 @@ def _is_other(path: str) -> bool:
     return not _is_letter(path) and (path == SHOP or not path.startswith("workflows/"))
 
 
-def _letter(path: str) -> str:
+def _rewritten(before: Bundle, after: Bundle, changed: Collection[str]) -> Iterator[str]:
+    """Yield the letters that say something else by a part they include, though their own file is the same."""
+    if LAYOUT in changed or not any(path.startswith(PARTS) for path in changed):
+        return
+    said = {letter.path: letter.content_hash for letter in before.letters.values()}
+    for letter in after.letters.values():
+        if letter.path not in changed and said[letter.path] != letter.content_hash:
+            yield letter.path
+
+
+def letter_label(path: str) -> str:
+    """Return what the letter of that file goes by: its name, and its language where the file names one."""
     name, language = letter_name(path) or (path, None)
     return f"{name} ({language})" if language else name
 

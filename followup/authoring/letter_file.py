@@ -19,7 +19,7 @@ KEYS = ("subject", "preheader", "from", "language", "purpose", "question", "asks
 DEFAULT_LANGUAGE = "en"
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _NAME = re.compile(r"templates/(?P<key>[A-Za-z0-9][A-Za-z0-9_-]{0,79})(\.(?P<language>[A-Za-z0-9-]+))?\.md")
-_PARTS = "templates/_parts/"
+PARTS = "templates/_parts/"
 _INCLUDE = re.compile(r"""include\s+(["'])(?P<path>[^"']+)\1""")
 
 
@@ -187,7 +187,7 @@ def _part(chunk: Chunk, spot: Spot, files: Mapping[str, str], report: Report) ->
         return None
     path = f"templates/{found['path']}"
     if path not in files:
-        parts = [name.removeprefix(_PARTS) for name in files if name.startswith(_PARTS)]
+        parts = [name.removeprefix(PARTS) for name in files if name.startswith(PARTS)]
         guess = did_you_mean(found["path"].removeprefix("_parts/"), parts)
         hint = f' Did you mean "_parts/{guess}"?' if guess else ""
         report.add(spot, "133", f'There is no part "{found["path"]}".{hint}', f"create {path}")

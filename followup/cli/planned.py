@@ -280,7 +280,7 @@ def as_document(plan: "Plan", *, people: bool = False) -> Mapping[str, object]:
 
 
 def _unsent(one: FileChange, plan: "Plan") -> int:
-    return plan.unsent.get(one.name.partition(" (")[0], 0)
+    return plan.unsent.get(one.name, 0)
 
 
 def _file_document(one: FileChange) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -39,6 +40,15 @@ def calendar_for(customer: Customer, workflow: Workflow | None, bundle: Bundle |
     return Calendar(
         calendars.zone(customer.timezone) or fallback, calendars.holidays_of(customer.country, customer.region)
     )
+
+
+def from_folder(customer: Customer, workflow: Workflow, bundle: Bundle) -> dict[str, Any]:
+    """Return those of the facts about a run that come from what was applied, not from the record."""
+    return {
+        "calendar": calendar_for(customer, workflow, bundle),
+        "shop": bundle.shop,
+        "sender": bundle.people.get(workflow.sender),
+    }
 
 
 def last_chances(
@@ -87,9 +97,7 @@ def read(
         facts = Facts(
             customer=customer,
             order=known_orders.get(one.order_id or 0),
-            calendar=calendar_for(customer, workflow, bundle),
-            shop=bundle.shop,
-            sender=bundle.people.get(workflow.sender),
+            **from_folder(customer, workflow, bundle),
             sent={(message.step, message.round): message.sent for message in written.get(one.id, ())},
             responses=_with_marks(said.get(one.id, ()), written.get(one.id, ()), visited),
             events=tuple(_visible(one, workflow, happened.get(one.customer_id, ()))),

@@ -83,7 +83,7 @@ def before(engine: Engine) -> StoredBundle:
         for one in audit.of(conn, HOW):
             hash_ = str(one.data["bundle"])
             if one.action == ROLLBACK and hash_ in ran:
-                del ran[ran.index(hash_) :]
+                del ran[len(ran) - 1 - ran[::-1].index(hash_) :]  # to where it ran last
             ran.append(hash_)
         if len(ran) < 2:
             raise NotFound("there is no bundle before the one that runs", hint="followup bundles list")

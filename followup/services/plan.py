@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
-from followup.authoring.changes import Change, Changes, changes
+from followup.authoring.changes import Change, Changes, changes, letter_label
 from followup.clock import Clock
 from followup.core.decide import decide
 from followup.core.enrollment import Phase, Position
@@ -356,27 +356,32 @@ class _Planner:
         enrollment = replace(stored.enrollment, position=landing.position, moved_at=self.now)
         about = replace(
             one.facts,
-            sender=self.after.people.get(new.sender),
-            shop=self.after.shop,
-            calendar=facts.calendar_for(one.facts.customer, new, self.after),
+            **facts.from_folder(one.facts.customer, new, self.after),
             moved_at=self.now,
             stands_at=landing.position.step,
         )
         return Known(replace(stored, enrollment=enrollment, wake_at=self.now), new, about)
 
     def _stays_in(self, one: Known) -> Known:
-        """Return a run that stays in its version, as the folder lets that run."""
+        """Return a run that stays in its version, as the folder lets that run, with the people and shop it has."""
         workflow = facts.in_force(self.library.workflow(self.conn, one.stored.version_id), self.after)
-        return one if workflow == one.workflow else replace(one, workflow=workflow)
+        about = replace(one.facts, **facts.from_folder(one.facts.customer, workflow, self.after))
+        return one if workflow == one.workflow and about == one.facts else replace(one, workflow=workflow, facts=about)
 
     # -- what else --
 
     def _unsent(self, unsent: Iterable[messages.Unsent]) -> dict[str, int]:
-        changed = {one.name.partition(" (")[0] for one in self.changes.letters}
+        """Return by changed letter how many have not left yet of those who get, or got, its language."""
+        changed = {one.name for one in self.changes.letters}
         found: Counter[str] = Counter()
         for one in unsent:
-            if one.letter in changed:
-                found[one.letter] += one.number
+            written = {
+                letter_label(bundle.letter(one.letter, one.language).path)
+                for bundle in (self.before, self.after)
+                if bundle and one.letter in bundle.defaults
+            }
+            for name in written & changed:
+                found[name] += one.number
         return dict(found)
 
     def _left_behind(self, unsent: Iterable[messages.Unsent]) -> dict[str, tuple[int, int]]:

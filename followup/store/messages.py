@@ -344,22 +344,28 @@ def runs_blocked(conn: Connection, *, limit: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """How many letters of a step have not left yet; ``sender`` is the key of who would sign them."""
+    """
+    How many letters of a step have not left yet.
+
+    ``sender`` is the key of who would sign them, ``language`` that of the customers they are for (BCP 47), if known.
+    """
 
     workflow: str
     step: str
     letter: str
     sender: str
+    language: str | None
     number: int
 
 
 def count_unsent(conn: Connection) -> list[Unsent]:
-    """Return how many letters have not left yet, by workflow, step, letter and sender."""
-    columns = messages.c.workflow, messages.c.step, messages.c.letter, messages.c.sender
-    of_state = [select(*columns).where(messages.c.state == literal_column(f"'{s.value}'")) for s in sorted(CANCELLABLE)]
+    """Return how many letters have not left yet, by workflow, step, letter, sender and language."""
+    columns = messages.c.workflow, messages.c.step, messages.c.letter, messages.c.sender, customers.c.language
+    each = select(*columns).join_from(messages, customers, customers.c.id == messages.c.customer_id)
+    of_state = [each.where(messages.c.state == literal_column(f"'{s.value}'")) for s in sorted(CANCELLABLE)]
     unsent = union_all(*of_state).subquery()
     grouped = select(*unsent.c, func.count().label("number")).group_by(*unsent.c).order_by(*unsent.c)
-    return [Unsent(row.workflow, row.step, row.letter, row.sender, row.number) for row in conn.execute(grouped)]
+    return [Unsent(**row) for row in conn.execute(grouped).mappings()]
 
 
 def waiting_ids(conn: Connection, workflow: str, *, now: datetime) -> list[int]:
