@@ -48,6 +48,12 @@ def tell(
         if plan.behind:
             are = "1 person is" if plan.behind == 1 else f"{plan.behind:,} people are"
             output.say(f"{are} still to be moved to it: an apply broke off, and doing it again takes that up.")
+        if plan.anew:
+            number = "1 person finishes" if plan.anew == 1 else f"{plan.anew:,} people finish"
+            output.say(f"{number} an older version, and by what is decided now no longer:")
+        for place in plan.places if plan.anew else ():
+            if place.how is not None:
+                output.entry("  ", f"{place.workflow}/{place.step}: {_people(place, unseen=plan.unseen)}")
         _tell_leaving(plan)
         return
     output.say(f"Plan: {runs}; {goal} bundle {plan.after[:12]}.")
@@ -90,14 +96,14 @@ def _tell_workflow(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> N
             if people:
                 _name(place)
     told_of = {step.old for step in told}
-    everybody = [place for some in places.values() for place in some]
-    others = sum(one.number for one in everybody if one.step not in told_of)
-    if not places:
+    inside = plan.inside.get(workflow.name, 0)
+    others = inside - sum(one.number for one in plan.places if one.workflow == workflow.name and one.step in told_of)
+    if not inside:
         output.entry("    ", "nobody is inside")
     elif others:
-        more = " more" if others < sum(one.number for one in everybody) else ""
-        inside = output.plural(others, "person", "people")
-        output.entry("    ", f"{inside}{more} inside: nothing changes where they stand")
+        more = " more" if others < inside else ""
+        them = output.plural(others, "person", "people")
+        output.entry("    ", f"{them}{more} inside: nothing changes where they stand")
     if finishing := plan.finishing.get(workflow.name):
         finish = "1 person finishes" if finishing == 1 else f"{finishing:,} people finish"
         output.entry("    ", f"{finish} an older version, whatever is applied")
@@ -177,10 +183,15 @@ def _goes_live(live: "GoesLive") -> str:
     if live.happened is None:
         return "goes live"
     if not live.happened:
-        return "goes live; its trigger has not happened in the last 7 days"
+        nobody = "nobody has just become quiet" if live.at_once else "its trigger has not happened in the last 7 days"
+        return f"goes live; {nobody}"
     refused = "; ".join(f"{number:,} not: {reason}" for reason, number in live.refused.items())
-    taken = f"would have taken in {live.entering:,} of {live.happened:,} in the last 7 days"
-    return f"goes live; {taken}{f' ({refused})' if refused else ''}"
+    whom = f"{live.entering:,} of {live.happened:,}"
+    if live.at_once:
+        taken = f"takes in {whom} who have just become quiet, when it is applied"
+    else:
+        taken = f"goes live; would have taken in {whom} in the last 7 days"
+    return f"{taken}{f' ({refused})' if refused else ''}"
 
 
 def _tell_letters(plan: "Plan") -> None:
@@ -271,10 +282,12 @@ def as_document(plan: "Plan", *, people: bool = False) -> Mapping[str, object]:
                 "happened": one.happened,
                 "entering": one.entering,
                 "refused": dict(one.refused),
+                "at_once": one.at_once,
             }
             for one in plan.goes_live
         ],
         "behind": plan.behind,
+        "taken_up": plan.anew,
         "undecided": [{"workflow": one.workflow, "step": one.step, "people": one.number} for one in plan.undecided],
     }
 

@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Engine
 from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
 from followup.core.gates import not_live
-from followup.core.transfer import InFlight
 from followup.core.workflow import WorkflowStatus
 from followup.services import timers, transfer
 from followup.services.advance import advance
@@ -139,9 +138,12 @@ def _check_decisions(
 ) -> tuple[str, ...]:
     """Refuse what nobody may apply yet; return the decisions that concern nobody."""
     places = enrollments.standing(conn)
-    found = transfer.stranded(conn, bundle, library, places, in_flight)
     transfer.check_names(in_flight, places, before, bundle)
     runs_already = before is not None and before.hash == bundle.hash  # what broke off goes on, whoever stands where
+    if runs_already:
+        anew = transfer.taken_up(conn, bundle, library, places, in_flight)
+        places = [replace(one, finishes=False) if one in anew else one for one in places]
+    found = transfer.stranded(conn, bundle, library, places, in_flight)
     if not runs_already and (undecided := transfer.undecided(found)):
         raise transfer.StrandedPeople(undecided)
     return transfer.unused(in_flight, found)
@@ -149,11 +151,8 @@ def _check_decisions(
 
 def _decide_anew(conn: Connection, bundle: Bundle, library: Library, in_flight: Mapping[str, str]) -> None:
     """Take those up again who finish an older version, where it is decided now that they do not."""
-    for place in enrollments.standing(conn):
-        how = transfer.decided(in_flight, place.workflow, place.step or "")
-        old = not library.is_current(conn, bundle, place.workflow, place.version_id)
-        if place.finishes and old and how in {InFlight.SKIP, InFlight.STOP}:
-            enrollments.finish_no_more(conn, [place.version_id], step=place.step)
+    for place in transfer.taken_up(conn, bundle, library, enrollments.standing(conn), in_flight):
+        enrollments.finish_no_more(conn, [place.version_id], step=place.step)
 
 
 @dataclass(frozen=True, slots=True)

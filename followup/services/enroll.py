@@ -106,8 +106,14 @@ def would_enter(conn: Connection, wanted: Iterable[Entry], *, bundle: Bundle, no
     known_customers = customers.load(conn, {entry.customer_id for entry in entries}, now=now)
     known_orders = orders.load(conn, {entry.order_id for entry in entries if entry.order_id is not None})
     said, last_words = _heard(conn, entries)
+    keys: dict[str, set[str]] = {}
+    for entry in entries:
+        keys.setdefault(entry.workflow.name, set()).add(entry.key)
+    entered = {name: enrollments.keys_entered(conn, name, some) for name, some in keys.items()}
     return [
-        _refusal(
+        _entered_already(entry)
+        if entry.key in entered[entry.workflow.name]
+        else _refusal(
             conn,
             entry,
             facts.before_entry(
@@ -201,12 +207,16 @@ def _add(conn: Connection, entry: Entry, version_id: int, now: datetime) -> Ente
         ),
     )
     if added is None:
-        return Entered(None, "entered already with this order" if entry.order_id else "entered already")
+        return _entered_already(entry)
     _supersede(conn, entry, now)
     if held_out:
         reason = f"holdout: {entry.workflow.holdout * 100:g}% get nothing, and are measured"
         decisions.add(conn, [_decided(entry, "held_out", reason, now, enrollment_id=added)])
     return Entered(added)
+
+
+def _entered_already(entry: Entry) -> Entered:
+    return Entered(None, "entered already with this order" if entry.order_id else "entered already")
 
 
 def _supersede(conn: Connection, entry: Entry, now: datetime) -> None:

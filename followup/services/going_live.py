@@ -1,4 +1,4 @@
-"""Whom a workflow that goes live would have taken in lately, had it been live."""
+"""Whom a workflow that goes live would have taken in lately, had it been live, or takes in at once."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
 from followup.core.workflow import Workflow
+from followup.services import timers
 from followup.services.backfill import entry_for
 from followup.services.enroll import Entry, would_enter
-from followup.store import events
+from followup.store import events, orders
 from followup.store.events import Recorded
 
 WEEK = timedelta(days=7)
@@ -23,20 +24,23 @@ class GoesLive:
     """
     Whom a workflow would have taken in during the last seven days.
 
-    ``happened`` is how often its trigger did; None: nobody can say, for example since it is started by hand.
-    ``refused`` has why not, and how often.
+    ``happened`` is how often its trigger did; None: nobody can say, for it is started by hand. ``refused`` has why not,
+    and how often. With ``at_once`` it is about customers who are quiet by now: they come in when it is applied.
     """
 
     workflow: str
     happened: int | None
     entering: int = 0
     refused: Mapping[str, int]
+    at_once: bool = False
 
 
 def going_live(conn: Connection, workflow: Workflow, *, bundle: Bundle, now: datetime) -> GoesLive:
     """Return whom *workflow* of *bundle* would have taken in until *now* (aware UTC); nothing is written or held."""
-    if workflow.trigger.event == "manual" or workflow.trigger.after is not None:
+    if workflow.trigger.event == "manual":
         return GoesLive(workflow=workflow.name, happened=None, refused={})
+    if workflow.trigger.after is not None:
+        return _quiet_by_now(conn, workflow, bundle, now)
     refused: Counter[str] = Counter()
     entering: set[int] = set()
     number = 0
@@ -51,6 +55,31 @@ def going_live(conn: Connection, workflow: Workflow, *, bundle: Bundle, now: dat
         number += len(batch)
     entered = number - sum(refused.values())
     return GoesLive(workflow=workflow.name, happened=number, entering=entered, refused=dict(refused.most_common()))
+
+
+def _quiet_by_now(conn: Connection, workflow: Workflow, bundle: Bundle, now: datetime) -> GoesLive:
+    quiet = {key: at for key, at in timers.quiet_at(conn, workflow, now=now).items() if at <= now}
+    entries = [
+        Entry(
+            workflow=workflow,
+            customer_id=customer_id,
+            order_id=orders.last_of(conn, customer_id, now=now),
+            trigger=None,
+            entered_at=at,
+        )
+        for customer_id, at in quiet.items()
+    ]
+    refused: Counter[str] = Counter()
+    for start in range(0, len(entries), BATCH):
+        found = would_enter(conn, entries[start : start + BATCH], bundle=bundle, now=now)
+        refused.update(why.reason.removeprefix("entry: ") for why in found if why)
+    return GoesLive(
+        workflow=workflow.name,
+        happened=len(entries),
+        entering=len(entries) - refused.total(),
+        refused=dict(refused.most_common()),
+        at_once=True,
+    )
 
 
 def _happened(conn: Connection, kind: str, now: datetime) -> Iterator[list[Recorded]]:

@@ -15,7 +15,7 @@ from followup.core.enrollment import Phase, Position
 from followup.core.gates import DAY
 from followup.core.transfer import InFlight
 from followup.core.workflow import WorkflowStatus
-from followup.services import facts, transfer
+from followup.services import facts, timers, transfer
 from followup.services.deploy import live
 from followup.services.facts import Known
 from followup.services.forecast import Forecast, Leaving
@@ -84,17 +84,20 @@ class Plan:
     """
     What would change from ``before`` (a bundle's hash; None: nothing was applied yet) to ``after``.
 
-    ``finishing`` has, by workflow, how many finish an older version anyway. ``unsent`` has, by letter that changes,
-    how many of it have not left yet, and ``left_behind``, by person who is gone, how many letters they would sign and
-    how many customers wait for them. About those who are ``undecided`` it has to be said what becomes of them;
-    decisions that concern nobody are ``unused``. With ``unseen`` there were too many to be looked at one by one, and
-    what depends on that is at least so many. ``behind`` are still to be moved to what runs already: an apply broke off.
+    ``inside`` has, by workflow, how many stand at a step of it, ``finishing`` how many finish an older version anyway.
+    ``unsent`` has, by letter that changes, how many of it have not left yet, and ``left_behind``, by person who is
+    gone, how many letters they would sign and how many customers wait for them. About those who are ``undecided`` it
+    has to be said what becomes of them; decisions that concern nobody are ``unused``. With ``unseen`` there were too
+    many to be looked at one by one, and what depends on that is at least so many. ``behind`` are still to be moved to
+    what runs already: an apply broke off. ``anew`` finish an older version, and would not any more: so it is decided
+    now.
     """
 
     before: str | None
     after: str
     changes: Changes
     places: tuple[Place, ...]
+    inside: Mapping[str, int]
     finishing: Mapping[str, int]
     now: Soon
     then: Soon
@@ -106,9 +109,10 @@ class Plan:
     unused: tuple[str, ...] = ()
     unseen: bool = False
     behind: int = 0
+    anew: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self.behind)
+        return bool(self.changes or self.behind or self.anew)
 
 
 def plan(
@@ -133,6 +137,7 @@ def first_plan(bundle: Bundle) -> Plan:
         after=bundle.hash,
         changes=changes(None, bundle),
         places=(),
+        inside={},
         finishing={},
         now=Soon(0, 0),
         then=Soon(0, 0),
@@ -161,29 +166,40 @@ class _Planner:
         self.after = as_switched(bundle, self.switched)
         self._landed: dict[int, tuple[Known, Known | None]] = {}  # by run: as it is, and where it goes on
         self.changes = changes(library.as_applied(conn) if self.before else None, bundle)
-        self.standing = enrollments.standing(conn) if self.before else []
+        standing = enrollments.standing(conn) if self.before else []
+        self.anew: list[Standing] = []
+        if self.before and self.before.hash == bundle.hash:
+            self.anew = transfer.taken_up(conn, self.after, library, standing, in_flight)
+        self.standing = [replace(one, finishes=False) if self._is_back(one) else one for one in standing]
         self.live_again = live(self.after) - (live(self.before) if self.before else set())
+
+    def _is_back(self, one: Standing) -> bool:
+        """Tell whether who finishes an older version would not any more: it runs again, or so it is decided."""
+        return one in self.anew or self.library.is_current(self.conn, self.after, one.workflow, one.version_id)
 
     def plan(self) -> Plan:
         found = transfer.stranded(self.conn, self.after, self.library, self.standing, self.in_flight)
         transfer.check_names(self.in_flight, self.standing, self.before, self.after)
         outdated = transfer.outdated(self.conn, self.after, self.library, self.standing)
-        changing = [one for one in outdated if one.step is not None] if self.changes else []
+        self.moves = bool(self.changes or outdated)
+        changing = [one for one in outdated if one.step is not None]
         inside, unseen = self._inside(changing) if self.before else ([], False)
         known = self._read(inside)
         now, then = self._soon(known)
+        anew = sum(one.number for one in self.anew)
         unsent = messages.count_unsent(self.conn) if self.before else []
         return Plan(
             before=self.before.hash if self.before else None,
             after=self.after.hash,
             changes=self.changes,
             places=tuple(self._places(changing, known)),
-            finishing=self._finishing(),
+            inside=self._people(finishing=False),
+            finishing=self._people(finishing=True),
             now=now,
             then=then,
             goes_live=tuple(
                 going_live(self.conn, self.after.workflows[name], bundle=self.after, now=self.now)
-                for name in sorted(self.live_again)
+                for name in sorted(self.live_again | self._quiet_anew())
             ),
             unsent=self._unsent(unsent),
             left_behind=self._left_behind(unsent),
@@ -191,13 +207,14 @@ class _Planner:
             undecided=tuple(transfer.undecided(found)) if self.changes else (),
             unused=transfer.unused(self.in_flight, found),
             unseen=unseen,
-            behind=0 if self.changes else sum(one.number for one in outdated),
+            behind=0 if self.changes else sum(one.number for one in outdated) - anew,
+            anew=anew,
         )
 
-    def _finishing(self) -> dict[str, int]:
+    def _people(self, *, finishing: bool) -> dict[str, int]:
         found: Counter[str] = Counter()
         for one in self.standing:
-            if one.finishes:
+            if one.finishes == finishing and one.step is not None:
                 found[one.workflow] += one.number
         return dict(found)
 
@@ -265,12 +282,14 @@ class _Planner:
         until = self.now + DAY
         found = dict.fromkeys(enrollments.due_by(self.conn, until, limit=MOST + 1))
         found |= dict.fromkeys(messages.runs_due_by(self.conn, until, limit=MOST + 1))
-        if self.changes:
+        if self.moves:
             found |= dict.fromkeys(messages.runs_blocked(self.conn, limit=MOST + 1))
         if self.live_again:
             found |= dict.fromkeys(messages.runs_held(self.conn, self.live_again, limit=MOST + 1))
         for version_id in sorted({one.version_id for one in changing if not self._stays(one)}):
             found |= dict.fromkeys(enrollments.in_version(self.conn, version_id, after_id=0, limit=MOST + 1))
+        for one in self.anew:
+            found |= dict.fromkeys(enrollments.finishing_at(self.conn, one.version_id, one.step, limit=MOST + 1))
         return list(found)[:MOST], len(found) > MOST
 
     def _stays(self, place: Standing) -> bool:
@@ -282,6 +301,10 @@ class _Planner:
             some = enrollments.by_id(self.conn, ids[start : start + BATCH])
             active = [one for one in some.values() if one.ended_at is None]
             known |= facts.read(self.conn, active, library=self.library, now=self.now)
+        taken_up = {(one.version_id, one.step) for one in self.anew}
+        for key, one in known.items():
+            if (one.stored.version_id, one.stored.enrollment.position.step) in taken_up:
+                known[key] = replace(one, stored=replace(one.stored, finishes=False))
         return known
 
     def _soon(self, known: Mapping[int, Known]) -> tuple[Soon, Soon]:
@@ -295,7 +318,7 @@ class _Planner:
         return self._count(known, written, self.before), self._count(known, written, self.after)
 
     def _count(self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]], bundle: Bundle) -> Soon:
-        applying = bundle is self.after and bool(self.changes)
+        applying = bundle is self.after and self.moves
         moved = [there for one in known.values() if (there := self._moved(one))] if applying else list(known.values())
         around = Surroundings.read(
             self.conn,
@@ -319,6 +342,10 @@ class _Planner:
             else:
                 forecast.add(one, written.get(key, ()))
         return _soon(forecast.play(), self.now)
+
+    def _quiet_anew(self) -> set[str]:
+        """Return the live workflows that wait for another silence of customers than before."""
+        return timers.renewed(self.before, self.after).keys() & live(self.after)
 
     def _unread(self, bundle: Bundle) -> set[str]:
         """Return the workflows whose first letters would wait for a person."""

@@ -49,8 +49,8 @@ def customer_heard(conn: Connection, customer_ids: Collection[int], bundle: Bund
     heard = events.last_contacts(conn, customer_ids=customer_ids)
     for name, workflow in waiting.items():
         assert workflow.trigger.after is not None
-        quiet_at = {key: at + workflow.trigger.after for key, at in heard.items()}
-        timers.put(conn, TimerKind.QUIET, _later(quiet_at, after), workflow=name)
+        quiet = {key: at + workflow.trigger.after for key, at in heard.items()}
+        timers.put(conn, TimerKind.QUIET, _later(quiet, after), workflow=name)
 
 
 def _later(due: Mapping[int, datetime], after: datetime) -> Mapping[int, datetime]:
@@ -63,17 +63,24 @@ def reset(conn: Connection, before: Bundle | None, bundle: Bundle, *, now: datet
 
     What came true so long ago that nobody would be let in for it any more is left alone.
     """
-    known, waiting = _wanting_quiet(before) if before else {}, _wanting_quiet(bundle)
-    for name in sorted(known.keys() | waiting.keys()):
-        workflow, old = waiting.get(name), known.get(name)
-        if workflow and old and workflow.trigger == old.trigger:
-            continue
+    for name, workflow in renewed(before, bundle).items():
         timers.stop_all(conn, TimerKind.QUIET, workflow=name)
         if workflow is not None:
-            assert workflow.trigger.after is not None
-            heard = events.last_contacts(conn, since=now - workflow.trigger.after - workflow.max_late)
-            quiet_at = {key: at + workflow.trigger.after for key, at in heard.items()}
-            timers.put(conn, TimerKind.QUIET, quiet_at, workflow=name)
+            timers.put(conn, TimerKind.QUIET, quiet_at(conn, workflow, now=now), workflow=name)
+
+
+def renewed(before: Bundle | None, bundle: Bundle) -> dict[str, Workflow | None]:
+    """Return by name the workflows whose idea of a quiet customer is new in *bundle*; None: they have none any more."""
+    known, waiting = _wanting_quiet(before) if before else {}, _wanting_quiet(bundle)
+    both = {name for name in known.keys() & waiting.keys() if known[name].trigger == waiting[name].trigger}
+    return {name: waiting.get(name) for name in sorted((known.keys() | waiting.keys()) - both)}
+
+
+def quiet_at(conn: Connection, workflow: Workflow, *, now: datetime) -> dict[int, datetime]:
+    """Return by customer when they are, or were, quiet for as long as *workflow* wants, where that still counts."""
+    assert workflow.trigger.after is not None
+    heard = events.last_contacts(conn, since=now - workflow.trigger.after - workflow.max_late)
+    return {key: at + workflow.trigger.after for key, at in heard.items()}
 
 
 def ring(engine: Engine, ids: Collection[int], *, library: Library, clock: Clock) -> int:
@@ -147,15 +154,15 @@ def _quiet(conn: Connection, customer_id: int, workflow: Workflow | None, now: d
     heard = events.last_contacts(conn, customer_ids=[customer_id]).get(customer_id)
     if workflow is None or workflow.trigger.after is None or heard is None:
         return _Found()
-    quiet_at = heard + workflow.trigger.after
-    if quiet_at > now:
-        return _Found(later=quiet_at)
+    quiet = heard + workflow.trigger.after
+    if quiet > now:
+        return _Found(later=quiet)
     return _Found(
         NewEvent(
             customer_id=customer_id,
             order_id=orders.last_of(conn, customer_id, now=now),
             kind=EventKind.CUSTOMER_QUIET.value,
-            occurred_at=quiet_at,
+            occurred_at=quiet,
             source="timer",
             external_id=f"quiet:{workflow.name}:{customer_id}:{heard.isoformat()}",
             data={"workflow": workflow.name, "heard_at": heard.isoformat()},

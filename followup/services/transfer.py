@@ -77,6 +77,19 @@ def outdated(conn: Connection, bundle: Bundle, library: Library, places: Collect
     ]
 
 
+def taken_up(
+    conn: Connection, bundle: Bundle, library: Library, places: Collection[Standing], in_flight: Mapping[str, str]
+) -> list[Standing]:
+    """Return those who finish an older version than *bundle*, where it is decided now that they do not."""
+    return [
+        one
+        for one in places
+        if one.finishes
+        and decided(in_flight, one.workflow, one.step or "") in {InFlight.SKIP, InFlight.STOP}
+        and not library.is_current(conn, bundle, one.workflow, one.version_id)
+    ]
+
+
 def stranded(
     conn: Connection, bundle: Bundle, library: Library, places: Collection[Standing], in_flight: Mapping[str, str]
 ) -> list[Stranded]:

@@ -316,6 +316,17 @@ def in_version(conn: Connection, version_id: int, *, after_id: int, limit: int) 
     return list(conn.scalars(wanted.order_by(enrollments.c.id).limit(limit)))
 
 
+def keys_entered(conn: Connection, workflow: str, keys: Collection[str]) -> set[str]:
+    """Return those of *keys* under which somebody has come into *workflow*."""
+    theirs = enrollments.c.workflow == workflow, enrollments.c.entry_key.in_(list(keys))
+    return set(conn.scalars(select(enrollments.c.entry_key).where(*theirs)))
+
+
+def finishing_at(conn: Connection, version_id: int, step: str | None, *, limit: int) -> list[int]:
+    """Return runs that finish a version, at *step* of it, by id."""
+    return list(conn.scalars(select(enrollments.c.id).where(*_finishing([version_id], step)).limit(limit)))
+
+
 def finish(conn: Connection, ids: Collection[int]) -> None:
     """Have runs finish the version they are in, whatever is applied; the caller holds them."""
     conn.execute(update(enrollments).where(enrollments.c.id.in_(list(ids))).values(finishes=True))
@@ -323,11 +334,15 @@ def finish(conn: Connection, ids: Collection[int]) -> None:
 
 def finish_no_more(conn: Connection, versions: Collection[int], *, step: str | None = None) -> None:
     """Have runs in *versions*, those at *step* or (None) all, follow what is applied: they finish no more."""
-    theirs = [enrollments.c.version_id.in_(list(versions)), enrollments.c.finishes, enrollments.c.ended_at.is_(None)]
-    theirs += [enrollments.c.step == step] if step is not None else []
+    theirs = _finishing(versions, step) if step is not None else _finishing(versions)
     held = select(enrollments.c.id).where(*theirs).order_by(enrollments.c.id).with_for_update(key_share=True)
     taken = held.cte("taken")
     conn.execute(update(enrollments).where(enrollments.c.id.in_(select(taken.c.id))).values(finishes=False))
+
+
+def _finishing(versions: Collection[int], *step: str | None) -> list[ColumnElement[bool]]:
+    theirs = [enrollments.c.version_id.in_(list(versions)), enrollments.c.finishes, enrollments.c.ended_at.is_(None)]
+    return [*theirs, *(enrollments.c.step == one for one in step)]
 
 
 def wake(conn: Connection, ids: Collection[int], *, at: datetime) -> None:

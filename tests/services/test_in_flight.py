@@ -1,5 +1,6 @@
 """People in flight, where a reviewer found them lost: each was wrong once."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,13 +31,13 @@ ASKS = tale("- wait: 1 hour\n- ask: arrived\n  timeout: 5 days\n- send: advice")
 TELLS = tale("- wait: 1 hour\n- send: advice")
 
 
-def planned(world: World, **workflows: str) -> Plan:
+def planned(world: World, in_flight: Mapping[str, str] | None = None, **workflows: str) -> Plan:
     files = {path: text for path, text in world.files.items() if not path.endswith("tale.yaml")}
     files |= {f"workflows/{name}.yaml": text for name, text in workflows.items()}
     return plan(
         world.engine,
         load(files),
-        {},
+        in_flight or {},
         library=Library(),
         suppression_key="never-changes",
         clock=world.clock,
@@ -140,6 +141,39 @@ def test_who_finishes_may_be_decided_about_anew(engine: Engine, tmp_path: Path) 
     assert decided == [{"arrived": "stop"}]
 
 
+@pytest.mark.parametrize(("how", "letters", "became"), [("skip", 2, Moved(on=2)), ("stop", 0, Moved(stopped=2))])
+def test_a_plan_knows_who_is_decided_about_anew(
+    engine: Engine, tmp_path: Path, how: str, letters: int, became: Moved
+) -> None:
+    goes_on = ASKS.replace("ask: arrived", "id: whole\n    ask: arrived")
+    world = World(engine, tmp_path, tale=ASKS)
+    for number in range(2):
+        world.take_in(a_purchase(f"T-{number}", email=f"c{number}@example.com"))
+    world.drain()
+    world.later(hours=2)
+    world.apply(tale=goes_on, in_flight={"arrived": "finish"})
+    assert not planned(world, tale=goes_on)
+    found = planned(world, {"arrived": how}, tale=goes_on)
+    assert (bool(found), found.anew, found.unused, found.then.hour) == (True, 2, (), letters)
+    assert [(place.step, place.number, place.how) for place in found.places] == [("arrived", 2, InFlight(how))]
+    applied = world.apply(tale=goes_on, in_flight={"arrived": how})
+    assert (applied.moved, applied.unused) == (became, ())
+    before = world.states().count("accepted")
+    world.drain()
+    assert world.states().count("accepted") - before == letters
+
+
+def test_who_finishes_the_version_that_runs_again_is_inside_as_before(engine: Engine, tmp_path: Path) -> None:
+    world = World(engine, tmp_path, tale=ASKS)
+    world.take_in(a_purchase())
+    world.drain()
+    world.later(hours=2)
+    world.apply(tale=TELLS, in_flight={"arrived": "finish"})
+    assert (dict(planned(world, tale=TELLS).inside), dict(planned(world, tale=TELLS).finishing)) == ({}, {"tale": 1})
+    back = planned(world, tale=ASKS)
+    assert (dict(back.inside), dict(back.finishing), back.places) == ({"tale": 1}, {}, ())
+
+
 def test_an_apply_that_broke_off_is_something_to_do(engine: Engine, tmp_path: Path) -> None:
     world = World(engine, tmp_path, tale=ASKS)
     world.take_in(a_purchase())
@@ -149,6 +183,7 @@ def test_an_apply_that_broke_off_is_something_to_do(engine: Engine, tmp_path: Pa
     world.files = files
     found = planned(world, tale=ASKS + "# a remark\n")
     assert (bool(found), bool(found.changes), found.behind) == (True, False, 1)
+    assert dict(found.inside) == {"tale": 1}
     assert world.apply(tale=ASKS + "# a remark\n").moved == Moved(on=1)
     assert not planned(world, tale=ASKS + "# a remark\n")
 

@@ -33,7 +33,7 @@ AT_FIRST = {**FILES, "workflows/tale.yaml": FLOW, "templates/advice.md": LETTER}
 
 @pytest.fixture
 def waiting(engine: Engine, tmp_path: Path) -> World:
-    """Return a shop with two people who get a letter within the hour; nobody knows their zone, or asked their consent."""
+    """Return a shop with two people, of unknown zone and consent, who get a letter within the hour."""
     world = World(engine, tmp_path, transport=Scripted())
     world.files = AT_FIRST
     deploy.put_in_force(engine, load_applied(AT_FIRST), clock=world.clock)
@@ -102,3 +102,44 @@ class TestLetters:
         deploy.put_in_force(waiting.engine, load_applied(german), clock=waiting.clock)
         changed = {**german, "templates/advice.md": LETTER.replace("oil", "grease")}
         assert plan_of(waiting, changed, {}).unsent == {"advice": 1}
+
+
+QUIET = """\
+workflow: quiet
+title: Are you still there?
+status: live
+owner: nell
+sender: nell
+trigger: {event: customer.quiet, after: 10 days, per: customer}
+steps:
+  - send: care
+"""
+
+
+class TestWhoComesIn:
+    def test_those_who_have_just_become_quiet_come_in_at_once(self, waiting: World) -> None:
+        waiting.later(days=6)  # they bought five days before it began
+        waiting.take_in(a_purchase("T-3", email="c@example.com", delivered_at=waiting.clock.now()))
+        files = with_files() | {"workflows/quiet.yaml": QUIET}
+        (found,) = plan_of(waiting, files, {}).goes_live
+        assert (found.at_once, found.happened, found.entering, found.refused) == (True, 2, 2, {})
+        deploy.put_in_force(waiting.engine, load_applied(files), clock=waiting.clock)
+        assert plan_of(waiting, files, {}).goes_live == ()
+        waiting.drain()
+        assert [row.customer_id for row in waiting.rows("enrollments") if row.workflow == "quiet"] == [1, 2]
+
+    def test_so_they_do_when_it_loses_its_patience(self, waiting: World) -> None:
+        patient = with_files() | {"workflows/quiet.yaml": QUIET.replace("10 days", "60 days")}
+        deploy.put_in_force(waiting.engine, load_applied(patient), clock=waiting.clock)
+        waiting.later(days=6)  # they bought five days before it began
+        (found,) = plan_of(waiting, with_files() | {"workflows/quiet.yaml": QUIET}, {}).goes_live
+        assert (found.workflow, found.entering) == ("quiet", 2)
+
+    def test_who_is_inside_already_does_not_come_in_again(self, waiting: World) -> None:
+        paused = FLOW.replace("status: live", "status: paused")
+        deploy.put_in_force(waiting.engine, load_applied(with_files(tale=paused)), clock=waiting.clock)
+        late = a_purchase("T-3", email="c@example.com", delivered_at=waiting.clock.now())
+        waiting.take_in(late, enroll=False)
+        (found,) = plan_of(waiting, AT_FIRST, {}).goes_live
+        assert (found.happened, found.entering) == (3, 1)
+        assert found.refused == {"entered already with this order": 2}
