@@ -100,6 +100,8 @@ def _tell_reach(run: "Run", calendar: "Calendar") -> None:
             output.say(f"  not reached yet: it stands {_place(run)}")
         case Reach.DONE:
             output.say("  done: a step of its kind leaves nothing on the record")
+        case Reach.ADDED:
+            output.say("  did not get it: the step was put in when they were past it")
         case Reach.PASSED_BY:
             output.say(f"  passed by: {run.turn.step if run.turn else 'a branch'} went another way")
         case Reach.HELD_OUT:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from followup.core.asks import ask_result, names_for, timeout_at
 from followup.core.chance import variant_of
 from followup.core.decision import (
+    NO_CASE,
     CancelMessages,
     Decision,
     Effect,
@@ -21,6 +22,7 @@ from followup.core.decision import (
     Note,
     RememberValues,
     StartWorkflow,
+    case_words,
 )
 from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited
 from followup.core.events import Event
@@ -339,11 +341,10 @@ class _Walk:
         known = self._names()
         for number, case in enumerate(step.cases, start=1):
             if case.when is None or case.when(known):
-                why = f"when {case.when.source}" if case.when else "otherwise"
                 values = values_of(case.when, known) if case.when else {}
-                self.notes.append(Note(step.id, "branch", f"case {number}: {why}", values))
+                self.notes.append(Note(step.id, "branch", f"case {number}: {case_words(case)}", values))
                 return case.do[0].id if case.do else onward
-        self.notes.append(Note(step.id, "branch", "no case holds"))
+        self.notes.append(Note(step.id, "branch", NO_CASE))
         return onward
 
 

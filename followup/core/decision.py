@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from followup.core.enrollment import Action, Position, Waited
+from followup.core.workflow import Case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,14 @@ class StartWorkflow:
 
 
 Effect: TypeAlias = NewMessage | CancelMessages | HandOff | RememberValues | StartWorkflow
+
+
+NO_CASE = "no case holds"  # how a branch notes that a run took none of its cases
+
+
+def case_words(case: Case) -> str:
+    """Return how a branch notes which of its cases a run took, after its number."""
+    return f"when {case.when.source}" if case.when else "otherwise"
 
 
 @dataclass(frozen=True, slots=True)

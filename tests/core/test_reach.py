@@ -29,7 +29,7 @@ FLOW = a_workflow(
     ),
     send("last"),
 )
-GOOD, BAD, OTHERWISE = 'case 1: when answer == "case 2: "', "case 2: when bad", "case 3: otherwise"
+GOOD, BAD, OTHERWISE = 'case 1: when answer == "good"', 'case 2: when answer == "bad"', "case 3: otherwise"
 
 
 def stands(step, state=EnrollmentState.ACTIVE):
@@ -53,6 +53,14 @@ def stands(step, state=EnrollmentState.ACTIVE):
         ("tip", {"b": GOOD, "half": "a"}, "offer", (Reach.PASSED_BY, "half")),
         ("tip", {"b": GOOD, "half": "a"}, "later", (Reach.DONE, None)),
         ("last", {"b": GOOD, "half": "b"}, "tip", (Reach.PASSED_BY, "half")),
+        ("last", {"b": OTHERWISE}, "thanks", (Reach.ADDED, None)),
+        ("last", {}, "q", (Reach.ADDED, None)),
+        ("later", {}, "thanks", (Reach.PASSED_BY, "b")),
+        ("later", {"b": BAD}, "tip", (Reach.NOT_YET, None)),
+        ("last", {"b": 'case 2: when answer == "good"'}, "later", (Reach.DONE, None)),
+        ("last", {"b": "case 1: when order.is_gift"}, "later", (Reach.DONE, None)),
+        ("last", {"b": "case 1: when order.is_gift"}, "thanks", (Reach.ADDED, None)),
+        ("last", {"b": GOOD, "half": "c"}, "tip", (Reach.ADDED, None)),
     ],
 )
 def test_of_a_run_under_way(at, turned, step, comes):
