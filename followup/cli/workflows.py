@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from followup.services.backfill import Asked
 
 ASK_ABOVE = 20  # enrollments; the help and the documents say so too
+NAMED = 6  # orders at most, in a line of them
 COUNTED = "Runs count from when the trigger happened, and skip what is too late; with --now, from now."
 
 
@@ -213,7 +214,8 @@ def _summarise(workflow: str, asked: "list[Asked]", *, dry_run: bool, start_now:
 
 
 def _named(asked: "list[Asked]") -> str:
-    """Return the first few orders in brackets."""
+    """Return the orders in brackets, of many the first few."""
     if not asked:
         return ""
-    return f" ({', '.join(one.order for one in asked[:3])}{', …' if len(asked) > 3 else ''})"
+    named = [one.order for one in asked] if len(asked) <= NAMED else [*(one.order for one in asked[: NAMED - 1]), "…"]
+    return f" ({', '.join(named)})"

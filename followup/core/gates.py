@@ -283,7 +283,8 @@ def cap(candidate: Candidate, now: datetime) -> Verdict | None:
         "span_hours": rule.span / timedelta(hours=1),
         "last": counted[-1],
     }
-    reason = f"{len(counted)} of {rule.count} letters in the last {in_words(rule.span)}"
+    letters = f"{len(counted)} letter{'' if len(counted) == 1 else 's'}"
+    reason = f"{letters} in the last {in_words(rule.span)} (the cap is {rule.count})"
     if rule.skip:
         return Verdict(VerdictKind.SKIP, "cap", reason, values)
     return Verdict(VerdictKind.POSTPONE, "cap", reason, values, until=counted[-rule.count] + rule.span)

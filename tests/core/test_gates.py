@@ -271,14 +271,14 @@ def test_when_the_cap_lets_go_there_is_room():
 
 def test_a_cap_explains_itself():
     verdict = judge(a_candidate(workflow={"cap": Cap(1, 5 * DAY)}, recent=(on(-2),)), now=START)
-    assert verdict.reason == "1 of 1 letters in the last 5 days"
+    assert verdict.reason == "1 letter in the last 5 days (the cap is 1)"
     assert verdict.values == {"cap": 1, "span_hours": 120, "last": on(-2)}
 
 
 @pytest.mark.parametrize(("span", "words"), [(DAY, "1 day"), (2 * DAY, "2 days"), (36 * HOUR, "36 hours")])
 def test_a_span_is_told_in_the_unit_a_person_would_use(span, words):
     verdict = judge(a_candidate(workflow={"cap": Cap(1, span)}, recent=(START,)), now=START)
-    assert verdict.reason.endswith(f"in the last {words}")
+    assert verdict.reason == f"1 letter in the last {words} (the cap is 1)"
 
 
 def test_a_cap_may_skip_instead():

@@ -126,7 +126,7 @@ def test_a_window_says_when(engine: Engine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("when_capped", "fate"), [("postpone", ("later", "1 of 1 letters in the last 5 days")), ("skip", None)]
+    ("when_capped", "fate"), [("postpone", ("later", "1 letter in the last 5 days (the cap is 1)")), ("skip", None)]
 )
 def test_of_several_letters_of_one_customer_a_cap_lets_one_leave(
     engine: Engine, tmp_path: Path, when_capped: str, fate: tuple[str, str] | None
@@ -136,7 +136,7 @@ def test_of_several_letters_of_one_customer_a_cap_lets_one_leave(
     shop.apply(COUNTED, check_in=capped)
     hold(shop, a_purchase("T-1"), a_purchase("T-2"), a_purchase("T-3"))
     seen = comes_true(shop)
-    second = fate or ("skipped", "1 of 1 letters in the last 5 days")
+    second = fate or ("skipped", "1 letter in the last 5 days (the cap is 1)")
     assert fates(seen) == {"T-1": ("leaves", ""), "T-2": second, "T-3": second}
     assert seen.moving_on == (0 if fate else 2)
     assert {one.at for one in seen.letters} == ({None, MONDAY + 5 * DAY} if fate else {None})
@@ -158,7 +158,7 @@ def test_a_more_important_letter_of_another_workflow_takes_its_turn_and_the_cap(
     with writing(engine) as conn:  # it falls due at this moment
         due = {"state": "due", "due_at": MONDAY, "token": None, "sending_at": None, "accepted_at": None}
         conn.execute(update(schema.messages).where(schema.messages.c.workflow == "other").values(due))
-    assert fates(comes_true(shop)) == {"T-1": ("later", "1 of 1 letters in the last 5 days")}
+    assert fates(comes_true(shop)) == {"T-1": ("later", "1 letter in the last 5 days (the cap is 1)")}
 
 
 def test_a_daily_limit_gives_each_its_slot(engine: Engine, tmp_path: Path) -> None:
