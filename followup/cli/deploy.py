@@ -205,6 +205,24 @@ def tell_applied(app: "App", applied: "Applied") -> None:
         output.say(f"{output.plural(applied.unblocked, 'blocked letter')} will be tried again.")
     tell_first_letters(applied.first)
     tell_switched(app, applied.switched, verb="stays")
+    _tell_unable(applied)
+
+
+def _tell_unable(applied: "Applied") -> None:
+    """Warn of letters that cannot leave by what was applied."""
+    from followup.services.lacking import Kind
+
+    if not applied.unable:
+        return
+    for lack, number in applied.unable.items():
+        letters = output.plural(number, "letter")
+        if lack.kind is Kind.PERSON:
+            signs = "it" if number == 1 else "them"
+            output.tell(f"{letters} cannot leave: {lack.name}, who signs {signs}, is not in people.yaml any more.")
+        else:
+            output.tell(f"{letters} cannot leave: templates/{lack.name}.md is gone.")
+    output.tell("Put back what is missing and apply. As soon as they are due, these letters are blocked:")
+    output.hint("followup messages list --state blocked", "which letters are blocked, and why")
 
 
 def as_document(applied: "Applied", *, dry_run: bool) -> dict[str, object]:
@@ -220,6 +238,9 @@ def as_document(applied: "Applied", *, dry_run: bool) -> dict[str, object]:
         "stopped": applied.moved.stopped,
         "unblocked": applied.unblocked,
         "first": dict(applied.first),
+        "cannot_leave": [
+            {"lacks": lack.kind.value, "name": lack.name, "letters": number} for lack, number in applied.unable.items()
+        ],
         "switched": [switch_document(name, switch) for name, switch in applied.switched.items()],
         "diagnostics": [],
     }

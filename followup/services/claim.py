@@ -15,6 +15,7 @@ from followup.core.message import Action
 from followup.core.workflow import Workflow
 from followup.services import facts
 from followup.services.facts import Known
+from followup.services.lacking import signer_of
 from followup.services.library import Library
 from followup.services.room import Room, Standing
 from followup.services.surroundings import Surroundings, Wanting
@@ -137,9 +138,7 @@ def _signer(bundle: Bundle, message: StoredMessage, known: Mapping[int, Known]) 
     """Return who signs the letter as it stands: itself may say so, else its step or workflow does."""
     one = known[message.enrollment_id]
     otherwise = signed_by(one.workflow.step(message.step), one.workflow)
-    if message.letter not in bundle.defaults:
-        return otherwise
-    return bundle.letter(message.letter, one.facts.customer.language).sender or otherwise
+    return signer_of(bundle, message.letter, otherwise, one.facts.customer.language)
 
 
 def _hold_limits(conn: Connection, wanted: Sequence[StoredMessage], known: Mapping[int, Known]) -> None:

@@ -10,9 +10,10 @@ from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
 from followup.core.gates import not_live
 from followup.core.workflow import WorkflowStatus
-from followup.services import timers, transfer
+from followup.services import lacking, timers, transfer
 from followup.services.advance import advance
 from followup.services.converse import release
+from followup.services.lacking import Lack
 from followup.services.library import Library, version_of
 from followup.services.transfer import Moved
 from followup.store import audit, bundles, enrollments, messages, senders, switches, workflow_limits
@@ -34,6 +35,7 @@ class Applied:
     inside go on in new versions. ``first`` has,
     by workflow, how many first letters a person has to read now, and ``switched`` those that do not run although their
     files say live: an operator paused or archived them. Of what was decided about people, ``unused`` concerned nobody.
+    ``unable`` has, by what they lack, how many letters that have not left yet cannot leave.
     """
 
     bundle: Bundle
@@ -44,6 +46,7 @@ class Applied:
     first: Mapping[str, int] = field(default_factory=dict)
     switched: Mapping[str, Switch] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    unable: Mapping[Lack, int] = field(default_factory=dict)
 
 
 def apply(
@@ -83,7 +86,9 @@ def put_in_force(
 ) -> Applied:
     """Make *bundle* what runs, as `apply` does with files; *action* is what the audit trail calls it."""
     applied = _store(engine, bundle, clock=clock, first=first, in_flight=in_flight or {}, action=action)
-    return replace(applied, moved=_move_inside(engine, Library(), clock))
+    moved = _move_inside(engine, Library(), clock)
+    with reading(engine) as conn:
+        return replace(applied, moved=moved, unable=lacking.unable(conn, bundle))
 
 
 def check(engine: Engine, bundle: Bundle, in_flight: Mapping[str, str]) -> None:

@@ -2,14 +2,15 @@
 How many letters would leave soon, of the people who are inside now.
 
 Their runs are played on in memory, with the engine's own decisions and gates, as if every letter were taken at once,
-nobody answered and nobody came in. Nothing is written, and nobody waits for it.
+nobody answered and nobody came in. A letter that lacks who signs it, or its file, is blocked. Nothing is written, and
+nobody waits for it.
 """
 
 import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 
 from followup.core.decide import decide
@@ -21,6 +22,7 @@ from followup.core.message import MessageState
 from followup.core.people import covering
 from followup.core.workflow import WorkflowStatus
 from followup.services.facts import Known
+from followup.services.lacking import lack_of
 from followup.services.surroundings import Surroundings, Wanting
 from followup.services.transfer import letter_of, signed_by
 from followup.store.messages import StoredMessage
@@ -30,6 +32,7 @@ _STATE = {
     VerdictKind.EXPIRE: MessageState.EXPIRED,
     VerdictKind.CANCEL: MessageState.CANCELLED,
 }
+INSTANT = timedelta(microseconds=1)
 _TRIED = (MessageState.DUE, MessageState.BLOCKED)
 
 
@@ -112,7 +115,6 @@ class Forecast:
             elif message.state is MessageState.HELD and live_again and message.reason in _PAUSES:
                 unread = self._is_unread(message)
                 self._write(run, message.step, message.round, message.letter, self.now, unread=unread)
-        blocked = {(message.step, message.round) for message in written if message.state is MessageState.BLOCKED}
         wake_at = known.stored.wake_at
         if self._is_active(run) and wake_at is not None and wake_at <= self.now and not known.stored.is_fresh:
             self._learn(run)
@@ -124,16 +126,15 @@ class Forecast:
             run.over = True
             return
         run.known = moved
-        for key, letter in list(run.letters.items()):
-            self._take_along(run, letter, was_blocked=key in blocked)
+        for letter in list(run.letters.values()):
+            self._take_along(run, letter)
         self._begin(run)
 
-    def _take_along(self, run: _Run, letter: Wanting, *, was_blocked: bool) -> None:
-        """Have a letter be what its step says now; it does not leave if that is none, or who signs it is gone."""
-        step, bundle = run.known.workflow.step(letter.step), self.around.bundle
-        name = letter_of(step, letter.round)
-        lacks = was_blocked and not (name in bundle.defaults and signed_by(step, run.known.workflow) in bundle.people)
-        if name is None or lacks:
+    @staticmethod
+    def _take_along(run: _Run, letter: Wanting) -> None:
+        """Have a letter be what its step says now; it does not leave if that is none."""
+        name = letter_of(run.known.workflow.step(letter.step), letter.round)
+        if name is None:
             del run.letters[letter.step, letter.round]
         else:
             run.letters[letter.step, letter.round] = replace(letter, letter=name)
@@ -239,7 +240,9 @@ class Forecast:
         )
         verdict = judge(candidate, now=at)
         key = (letter.step, letter.round)
-        if verdict is None:
+        if verdict is None and self._is_unable(run, letter):
+            self._plan(letter.not_after + INSTANT, run, key)  # it is blocked until it expires
+        elif verdict is None:
             del run.letters[key]
             self.left.append(Leaving(at, name, letter.letter))
             self.lately.setdefault(customer, []).append((at, *own))
@@ -257,6 +260,12 @@ class Forecast:
             state = _STATE[verdict.kind]
             self._sent(run, letter.step, letter.round, state, due_at=letter.due_at, reason=verdict.reason)
             self._plan(at, run, None)
+
+    def _is_unable(self, run: _Run, letter: Wanting) -> bool:
+        """Tell whether a letter cannot be written, for want of who signs it or of itself."""
+        workflow, language = run.known.workflow, run.known.facts.customer.language
+        otherwise = signed_by(workflow.step(letter.step), workflow)
+        return lack_of(self.around.bundle, letter.letter, otherwise, language) is not None
 
     def _sent(self, run: _Run, step: str, round_: int, state: MessageState, **values: object) -> None:
         sent = dict(run.known.facts.sent)

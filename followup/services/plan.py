@@ -11,11 +11,12 @@ from followup.authoring.bundle import Bundle
 from followup.authoring.changes import Change, Changes, changes, letter_label
 from followup.clock import Clock
 from followup.core.decide import decide
-from followup.core.enrollment import Phase, Position
+from followup.core.enrollment import Phase
 from followup.core.gates import DAY
 from followup.core.transfer import InFlight
 from followup.core.workflow import WorkflowStatus
 from followup.services import facts, timers, transfer
+from followup.services.afterwards import Afterwards
 from followup.services.deploy import live
 from followup.services.facts import Known
 from followup.services.forecast import Forecast, Leaving
@@ -164,7 +165,7 @@ class _Planner:
         self.before = library.find_newest(conn)
         self.switched = {name: switch.status for name, switch in switches.current(conn).items()}
         self.after = as_switched(bundle, self.switched)
-        self._landed: dict[int, tuple[Known, Known | None]] = {}  # by run: as it is, and where it goes on
+        self.afterwards = Afterwards(conn, self.after, in_flight, library=library, now=now)
         self.changes = changes(library.as_applied(conn) if self.before else None, bundle)
         standing = enrollments.standing(conn) if self.before else []
         self.anew: list[Standing] = []
@@ -225,7 +226,12 @@ class _Planner:
         places: dict[tuple[str, str, str | None], list[Standing]] = {}
         for one in changing:
             places.setdefault(
-                (one.workflow, one.step or "", self._new_step(one.workflow, one.version_id, one.step, one.phase)), []
+                (
+                    one.workflow,
+                    one.step or "",
+                    self.afterwards.new_step(one.workflow, one.version_id, one.step, one.phase),
+                ),
+                [],
             ).append(one)
         for (workflow, step, to), standing in places.items():
             phases: Counter[Phase] = Counter()
@@ -242,38 +248,28 @@ class _Planner:
                 who=tuple(who.get((workflow, step, to), ())[:NAMED]),
             )
 
-    def _new_step(self, workflow: str, version_id: int, step: str | None, phase: Phase) -> str | None:
-        if step is None:
-            return None
-        return transfer.new_step(self.conn, workflow, version_id, step, phase, bundle=self.after, library=self.library)
-
     def _who(self, known: Iterable[Known]) -> dict[tuple[str, str, str | None], list[Who]]:
         """Return by workflow, step and where they go who stands there, and what applying would do to each."""
         found: dict[tuple[str, str, str | None], list[Who]] = {}
         for one in known:
-            step, moved = one.stored.enrollment.position.step, self._moved(one)
+            step, moved = one.stored.enrollment.position.step, self.afterwards.moved(one)
             if moved is one or step is None:
                 continue
             at_once, then = self._onward(one, moved)
             order, customer, name = one.facts.order, one.facts.customer, one.workflow.name
             number = order.number if order else None
             who = Who(customer.email, number, customer.timezone, at_once, one.stored.wake_at, then)
-            to = self._new_step(name, one.stored.version_id, step, one.stored.enrollment.position.phase)
+            to = self.afterwards.new_step(name, one.stored.version_id, step, one.stored.enrollment.position.phase)
             found.setdefault((name, step, to), []).append(who)
         return found
 
     def _onward(self, one: Known, moved: Known | None) -> tuple[bool, datetime | None]:
         """Return whether a run goes on when the folder is applied, and when it is looked at again if not."""
-        if moved is None or self._is_due(one):
+        if moved is None or self.afterwards.is_due(one):
             return False, None
         decision = decide(moved.workflow, moved.stored.enrollment, moved.facts, now=self.now)
         goes_on = bool(decision.ended) or decision.position.step != moved.stored.enrollment.position.step
         return goes_on, None if goes_on else decision.wake_at
-
-    def _is_due(self, one: Known) -> bool:
-        """Tell whether a run goes on anyway, by the version it is in (services.advance)."""
-        due = one.stored.wake_at
-        return due is not None and due <= self.now and not one.stored.is_fresh
 
     # -- what would leave --
 
@@ -286,14 +282,11 @@ class _Planner:
             found |= dict.fromkeys(messages.runs_blocked(self.conn, limit=MOST + 1))
         if self.live_again:
             found |= dict.fromkeys(messages.runs_held(self.conn, self.live_again, limit=MOST + 1))
-        for version_id in sorted({one.version_id for one in changing if not self._stays(one)}):
+        for version_id in sorted({one.version_id for one in changing if not self.afterwards.stays(one)}):
             found |= dict.fromkeys(enrollments.in_version(self.conn, version_id, after_id=0, limit=MOST + 1))
         for one in self.anew:
             found |= dict.fromkeys(enrollments.finishing_at(self.conn, one.version_id, one.step, limit=MOST + 1))
         return list(found)[:MOST], len(found) > MOST
-
-    def _stays(self, place: Standing) -> bool:
-        return transfer.same_place(self.conn, place, self.after, self.library) is not None
 
     def _read(self, ids: list[int]) -> dict[int, Known]:
         known: dict[int, Known] = {}
@@ -319,7 +312,11 @@ class _Planner:
 
     def _count(self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]], bundle: Bundle) -> Soon:
         applying = bundle is self.after and self.moves
-        moved = [there for one in known.values() if (there := self._moved(one))] if applying else list(known.values())
+        moved = (
+            [there for one in known.values() if (there := self.afterwards.moved(one))]
+            if applying
+            else list(known.values())
+        )
         around = Surroundings.read(
             self.conn,
             [*known.values(), *moved] if applying else moved,
@@ -338,7 +335,13 @@ class _Planner:
         for key, one in known.items():
             if applying:
                 again = one.workflow.name in self.live_again
-                forecast.apply(one, written.get(key, ()), move=self._moved, strays=self._would_stray, live_again=again)
+                forecast.apply(
+                    one,
+                    written.get(key, ()),
+                    move=self.afterwards.moved,
+                    strays=self.afterwards.would_stray,
+                    live_again=again,
+                )
             else:
                 forecast.add(one, written.get(key, ()))
         return _soon(forecast.play(), self.now)
@@ -355,45 +358,6 @@ class _Planner:
             going_live = self.live_again - self.switched.keys() - asked.keys()
             unread |= {name for name in going_live if bundle.workflows[name].first}
         return unread
-
-    def _would_stray(self, one: Known, onward: Position) -> bool:
-        return transfer.would_stray(
-            self.conn, one.stored, onward, self.in_flight, bundle=self.after, library=self.library
-        )
-
-    def _moved(self, one: Known) -> Known | None:
-        """Return a run as it would stand after the folder was applied, itself where nothing changes; None: it ends."""
-        known = self._landed.get(one.stored.id)
-        if known is None or known[0] is not one:
-            known = self._landed[one.stored.id] = (one, self._move(one))
-        return known[1]
-
-    def _move(self, one: Known) -> Known | None:
-        stored, name = one.stored, one.workflow.name
-        new = self.after.workflows.get(name)
-        if stored.finishes or self.library.is_current(self.conn, self.after, name, stored.version_id):
-            return self._stays_in(one)
-        landing = transfer.landing(
-            self.conn, stored, self.in_flight, bundle=self.after, library=self.library, now=self.now
-        )
-        if landing is None:
-            return self._stays_in(one)
-        if landing.ended is not None or new is None:
-            return None
-        enrollment = replace(stored.enrollment, position=landing.position, moved_at=self.now)
-        about = replace(
-            one.facts,
-            **facts.from_folder(one.facts.customer, new, self.after),
-            moved_at=self.now,
-            stands_at=landing.position.step,
-        )
-        return Known(replace(stored, enrollment=enrollment, wake_at=self.now), new, about)
-
-    def _stays_in(self, one: Known) -> Known:
-        """Return a run that stays in its version, as the folder lets that run, with the people and shop it has."""
-        workflow = facts.in_force(self.library.workflow(self.conn, one.stored.version_id), self.after)
-        about = replace(one.facts, **facts.from_folder(one.facts.customer, workflow, self.after))
-        return one if workflow == one.workflow and about == one.facts else replace(one, workflow=workflow, facts=about)
 
     # -- what else --
 

@@ -226,6 +226,12 @@ def test_a_person_who_is_gone_leaves_letters_behind(project: Path, cli: Cli) -> 
     write(project, AT_ONCE.replace("  - ask: arrived\n", "  - id: question\n    ask: arrived\n"))
     finish = "--in-flight", "arrived=finish"
     assert "- tom: removed; 2 letters they would sign cannot leave" in cli("plan", *finish, code=4).out
+    assert cli("apply", *finish).err == (
+        "2 letters cannot leave: tom, who signs them, is not in people.yaml any more.\n"
+        "Put back what is missing and apply. As soon as they are due, these letters are blocked:\n"
+        "  followup messages list --state blocked  which letters are blocked, and why\n"
+    )
+    assert cli("apply", "--json").document["cannot_leave"] == [{"lacks": "person", "name": "tom", "letters": 2}]
 
 
 def test_a_letter_that_changes_says_how_many_have_not_left(asked: Path, cli: Cli) -> None:

@@ -20,6 +20,7 @@ from followup.clock import VirtualClock
 from followup.core.message import Accepted, Answer, Misconfigured
 from followup.services import answers, deploy
 from followup.services.advance import advance
+from followup.services.lacking import Kind, Lack
 from followup.services.library import Library
 from followup.services.plan import Plan, Soon, plan
 from followup.services.sweep import Work, lease, next_moment
@@ -28,7 +29,7 @@ from followup.store.schema import metadata
 from tests.services import engine_files
 from tests.services.phases import FILES, NOW, Tale
 from tests.services.test_transfer import AS_IT_WAS, EDITS, Edit, Folder
-from tests.services.world import MONDAY, SEND, Scripted, World, a_purchase
+from tests.services.world import MONDAY, PEOPLE, SEND, Scripted, World, a_purchase
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ON_THEIR_WAY = {"claimed", "sending", "unknown"}  # a plan does not know what becomes of these
@@ -278,6 +279,32 @@ def test_what_is_blocked_is_tried_again_when_something_is_applied(engine: Engine
     assert (found.now, found.then) == (Soon(0, 0), Soon(1, 1))
     deploy.put_in_force(engine, load_applied(mended), clock=world.clock)
     assert leaves(world) == Soon(1, 1)
+
+
+@pytest.mark.parametrize("before", ["  - wait: 1 hour\n", ""], ids=["not written yet", "written"])
+@pytest.mark.parametrize("gone", ["who signs it", "its file"])
+def test_a_letter_that_lacks_something_does_not_leave(engine: Engine, tmp_path: Path, before: str, gone: str) -> None:
+    files = short(f"{before}  - send: advice\n")
+    files["workflows/tale.yaml"] = files["workflows/tale.yaml"].replace("sender: nell", "sender: tomas")
+    world = brought(engine, tmp_path, files, [(AT_THEN, None)], answer=Misconfigured("401"))
+    world.post.transport.answer = Accepted("X")  # type: ignore[attr-defined]
+    left = {path: text for path, text in files.items() if path != "workflows/tale.yaml"}
+    if gone == "its file":
+        del left["templates/advice.md"]
+        lack = Lack(Kind.LETTER, "advice")
+    else:
+        left["workflows/people.yaml"] = PEOPLE.partition("tomas:")[0]
+        lack = Lack(Kind.PERSON, "tomas")
+    finish = {"tale": "finish"}
+    found = plan_of(world, left, finish)
+    assert (found.now.day, found.then) == (1 if before else 0, Soon(0, 0))
+
+    applied = deploy.put_in_force(engine, load_applied(left), clock=world.clock, in_flight=finish)
+    assert applied.unable == ({} if before else {lack: 1})
+    assert leaves(world) == Soon(0, 0)
+    assert world.states() == ["blocked"]
+    again = deploy.put_in_force(engine, load_applied(left), clock=world.clock, in_flight=finish)
+    assert again.unable == {lack: 1}
 
 
 @pytest.mark.parametrize(

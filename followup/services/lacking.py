@@ -1,0 +1,51 @@
+"""Letters that cannot leave because what was applied has not who signs them, or has them no more."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from followup.authoring.bundle import Bundle
+from followup.store import messages
+
+
+class Kind(StrEnum):
+    PERSON = "person"  # of people.yaml
+    LETTER = "letter"  # of templates/
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lack:
+    """What a letter lacks: who signs it, by key, or the letter itself, by name."""
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        where = "people.yaml" if self.kind is Kind.PERSON else "templates/"
+        return f"{self.name} is not in {where}"
+
+
+def signer_of(bundle: Bundle, letter: str, otherwise: str, language: str | None = None) -> str:
+    """Return the key of who signs *letter* in *language*: itself may say so, else it is *otherwise*."""
+    if letter not in bundle.defaults:
+        return otherwise
+    return bundle.letter(letter, language).sender or otherwise
+
+
+def lack_of(bundle: Bundle, letter: str, otherwise: str, language: str | None = None) -> Lack | None:
+    """Return what *letter*, which *otherwise* signs unless it says so itself, lacks in *bundle*; None: nothing."""
+    if letter not in bundle.defaults:
+        return Lack(Kind.LETTER, letter)
+    signer = signer_of(bundle, letter, otherwise, language)
+    return None if signer in bundle.people else Lack(Kind.PERSON, signer)
+
+
+def unable(conn: Connection, bundle: Bundle) -> dict[Lack, int]:
+    """Return how many letters that have not left yet cannot leave by *bundle*, which runs, by what they lack."""
+    found: Counter[Lack] = Counter()
+    for one in messages.count_unsent(conn):
+        if lack := lack_of(bundle, one.letter, one.sender):
+            found[lack] += one.number
+    return dict(sorted(found.items()))
