@@ -28,6 +28,7 @@ from followup.services.intake import take_in
 from followup.services.library import Library
 from followup.services.moves import Move, moves
 from followup.services.receive import store_raw
+from followup.services.silence import silently
 from followup.services.sweep import drain, next_moment, sweep
 from followup.store import conversations, customers, messages, scratch
 from followup.store.engine import reading, writing
@@ -189,18 +190,17 @@ class Rehearsal:
         with reading(self.engine) as conn:
             due = next_moment(conn)
         if due is not None and due <= self.clock.now():
-            raise FollowupError(
-                f"what fell due at {due.isoformat()} could not be done", hint="The log above says what went wrong"
-            )
+            raise FollowupError(f"what fell due at {due.isoformat()} could not be done")
         moments = (due, self._agenda[0].at if self._agenda else None, self._closes_at)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _work(self, moment: datetime) -> None:
-        if self._closes_at is not None and self._closes_at <= moment:
-            converse.close_if_open(self.engine, self.address, library=self.library, clock=self.clock)
-        while self._agenda and self._agenda[0].at <= moment:
-            heapq.heappop(self._agenda).act(self)
-        self._drain()
+        with silently():
+            if self._closes_at is not None and self._closes_at <= moment:
+                converse.close_if_open(self.engine, self.address, library=self.library, clock=self.clock)
+            while self._agenda and self._agenda[0].at <= moment:
+                heapq.heappop(self._agenda).act(self)
+            self._drain()
         self._look()
 
     def _drain(self) -> None:

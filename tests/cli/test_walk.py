@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.cli.shop import WORKFLOW, delivered_lately
+from tests.cli.shop import ASK, WORKFLOW, delivered_lately
 
 
 @pytest.fixture
@@ -66,6 +66,14 @@ def test_more_than_was_looked_at_and_a_halt_are_said(inside: Path, cli: Cli) -> 
     assert "There is more after 1 day" in cli("walk", "l1@example.com", "--days", "1").err
     cli("halt", "--reason", "a fire")
     assert "HALTED, no letter leaves: a fire" in cli("walk", "l1@example.com").err
+
+
+def test_a_letter_that_cannot_leave_is_told_among_the_moves_and_not_logged(inside: Path, cli: Cli) -> None:
+    (inside / "templates" / "arrived.md").write_text(ASK.replace("Hi ", "Hi {{ customer.last_name }} "))
+    cli("apply")
+    ran = cli("walk", "l1@example.com")
+    assert "blocked  arrived: " in ran.out
+    assert ran.err == ""
 
 
 def test_slips_are_explained(inside: Path, cli: Cli) -> None:

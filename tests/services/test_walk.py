@@ -7,6 +7,7 @@ from contextlib import nullcontext, suppress
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from followup.core.feel import FeelKind
 from followup.errors import NotFound
@@ -16,6 +17,8 @@ from followup.services import halt, walk
 from followup.services.deliver import Post
 from followup.services.rehearsal import TakesAll, rehearsing
 from followup.services.walk import Walk
+from followup.store import schema
+from followup.store.engine import writing
 from tests.services.rehearsed import dump, let_go_on
 from tests.services.test_a_run import click
 from tests.services.world import CHECK_IN, MONDAY, SEND, World, a_purchase, a_reply
@@ -147,6 +150,27 @@ def test_what_was_applied_counts_and_a_letter_that_cannot_be_written_is_told(wor
     world.take_in(a_purchase())
     world.drain()
     assert "blocked" in {move.kind for move in walked(world).future}
+
+
+def test_what_only_would_happen_is_not_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.apply({"templates/advice.md": SEND.replace("Wash", "{{ customer.last_name }}, wash")}, tips=TIPS)
+    world.take_in(a_purchase())
+    world.drain()
+    caplog.clear()
+    assert "blocked" in {move.kind for move in walked(world).future}
+    assert caplog.records == []
+    world.later(days=8)
+    assert [record.message for record in caplog.records] == ["message.blocked"], "and what happens is"
+
+
+def test_a_bug_that_the_engine_would_go_on_without_is_raised(busy: World, caplog: pytest.LogCaptureFixture) -> None:
+    runs = schema.enrollments
+    with writing(busy.engine) as conn:
+        conn.execute(update(runs).where(runs.c.workflow == "tips").values(step="nowhere"))
+    post = rehearsing(busy.identity, suppression_key="never-changes")
+    with pytest.raises(AssertionError, match="nowhere is not in the pinned version"):
+        walk.walk(busy.engine, "ana@example.com", library=busy.library, post=post, now=MONDAY + 9 * DAY)
+    assert caplog.records == []
 
 
 class Breaks(TakesAll):
