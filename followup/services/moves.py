@@ -2,7 +2,8 @@
 What happened to a customer, move by move, as the record has it.
 
 Nothing is worked out here that is not written down. A wait, and a letter that stands still, leave no line behind
-them: the record tells of one while it lasts, and whoever plays a story through looks at each of its moments.
+them: the record tells of one while it lasts, and whoever plays a story through looks at each of its moments. Of a run
+that was moved to another version, and that nobody has looked at since, it does not tell how long it waits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -112,7 +113,7 @@ class _Record:
             because = next((event.kind for event in self.timeline if event.id == trigger), "")
             move = Move(at=at, kind="entered", workflow=workflow, order=order, reason=because)
             yield (at, run.id, _BEFORE, _CAUSE), move
-        if position.phase is Phase.WAITING and position.step is not None:
+        if position.phase is Phase.WAITING and position.step is not None and not run.is_fresh:
             step = self.workflows[run.id].step(position.step)
             move = Move(
                 at=position.since,

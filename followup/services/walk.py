@@ -113,8 +113,8 @@ def walk(
         known = set(main.moves)
         news = [move for move in main.moves if move not in set(past)]
         began = [move for move in news if move.kind == "wait" and move.at < now]  # nobody has looked at the run yet
-        past = sorted([*past, *began], key=lambda move: move.at)
         future = [move for move in news if move not in began]
+        past = _with_waits(past, began)
         questions = [_followed(question, ways, known, until) for question, ways in forks]
         touches = _touches([*past, *future])
         feelings = [one for one in feel(touches, calendar) if one.until > now]
@@ -131,6 +131,17 @@ def walk(
         halted=halted[0] if halted else None,
         left=left,
     )
+
+
+def _with_waits(past: Sequence[Move], began: Sequence[Move]) -> list[Move]:
+    """Return *past* with the waits that *began* in it, each as long as it is seen to be once the run is looked at."""
+    seen = {_place(move) for move in began}
+    left = [move for move in past if move.kind != "wait" or _place(move) not in seen]
+    return sorted([*left, *began], key=lambda move: move.at)
+
+
+def _place(move: Move) -> tuple[str | None, str | None, str | None]:
+    return move.workflow, move.order, move.step
 
 
 _Ways = list[tuple[Response, Rehearsal]]

@@ -36,6 +36,17 @@ def test_a_wait_is_told_of_while_it_lasts(world: World) -> None:
     assert kinds(world) == ["entered", "ask"]
 
 
+def test_how_long_a_run_waits_that_nobody_has_looked_at_since_it_was_moved_is_not_known(world: World) -> None:
+    world.take_in(a_purchase())
+    world.drain()
+    world.clock.move_to(MONDAY + DAY)
+    world.apply(check_in=CHECK_IN.replace("wait: 2 days", "wait: 3 days"))
+    assert kinds(world) == ["entered", "moved"]
+    world.drain()
+    waits = [(move.at, move.until) for move in told(world) if move.kind == "wait"]
+    assert waits == [(MONDAY, MONDAY + 3 * DAY)]
+
+
 def test_what_belongs_to_one_moment_stands_in_the_order_of_the_steps(world: World) -> None:
     world.take_in(a_purchase())
     world.later(days=2)

@@ -4,7 +4,7 @@ import gc
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -13,7 +13,7 @@ from followup.core.feel import FeelKind
 from followup.errors import NotFound
 from followup.mail.message import OutgoingMail
 from followup.mail.transport import Answered
-from followup.services import halt, walk
+from followup.services import halt, happen, walk
 from followup.services.deliver import Post
 from followup.services.rehearsal import TakesAll, rehearsing
 from followup.services.walk import Walk
@@ -83,6 +83,30 @@ def test_what_lasts_since_before_is_no_future_though_nobody_has_looked_at_the_ru
     found = walked(world)
     assert [(move.kind, move.at) for move in found.past] == [("entered", MONDAY), ("wait", MONDAY)]
     assert all(move.at > world.clock.now() for move in found.future)
+
+
+def waits(found: Walk) -> list[tuple[datetime, datetime | None]]:
+    return [(move.at, move.until) for move in found.past if move.kind == "wait"]
+
+
+def test_who_was_moved_and_not_looked_at_since_waits_once_and_as_long_as_it_says_now(world: World) -> None:
+    world.take_in(a_purchase())
+    world.drain()
+    world.clock.move_to(MONDAY + timedelta(hours=5))
+    world.apply(check_in=CHECK_IN.replace("wait: 2 days", "wait: 3 days"))
+    assert waits(walked(world)) == [(MONDAY, MONDAY + 3 * DAY)]
+    world.clock.move_to(MONDAY + timedelta(hours=6))
+    assert waits(walked(world)) == [(MONDAY, MONDAY + 3 * DAY)]
+
+
+def test_whom_something_has_woken_waits_as_long_as_before(world: World) -> None:
+    world.take_in(a_purchase())
+    world.drain()
+    world.clock.move_to(MONDAY + timedelta(hours=5))
+    about = {"email": "ana@example.com", "order_number": None, "data": {}, "key": None, "at": None}
+    happen.happen(world.engine, "support.solved", **about, library=world.library, clock=world.clock)
+    world.clock.move_to(MONDAY + timedelta(hours=6))
+    assert waits(walked(world)) == [(MONDAY, MONDAY + 2 * DAY)]
 
 
 def test_each_answer_of_a_question_to_come_is_followed_and_what_silence_does_as_well_is_left_out(busy: World) -> None:
