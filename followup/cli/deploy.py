@@ -65,11 +65,10 @@ def plan_command(people: bool, decisions: Sequence[tuple[str, str]], as_json: bo
 
     Nothing is changed by looking. Exit code 0: nothing would change; 4: something would; 1: the folder has errors.
     """
-    from followup.authoring.bundle import load, read_folder
     from followup.cli import planned
 
     app = make_app()
-    bundle = _checked(lambda: load(read_folder(app.settings.project)), as_json=as_json)
+    bundle = checked_folder(app, as_json=as_json)
     found = plan_of(app, bundle, dict(decisions))
     if as_json:
         output.document(planned.as_document(found, people=people))
@@ -99,12 +98,13 @@ def plan_of(app: "App", bundle: "Bundle", in_flight: Mapping[str, str]) -> "Plan
     )
 
 
-def _checked(load: "Callable[[], Bundle]", *, as_json: bool) -> "Bundle":
-    """Return what *load* does; what is wrong in files is a document of its own where documents are wanted."""
+def checked_folder(app: "App", *, as_json: bool) -> "Bundle":
+    """Return what the folder has; what is wrong in its files is a document of its own where documents are wanted."""
+    from followup.authoring.bundle import load, read_folder
     from followup.authoring.diagnostics import BundleError
 
     try:
-        return load()
+        return load(read_folder(app.settings.project))
     except BundleError as error:
         if as_json:
             output.document({"diagnostics": [asdict(one) for one in error.diagnostics]})
@@ -128,11 +128,10 @@ def apply_command(dry_run: bool, first: int | None, decisions: Sequence[tuple[st
     People inside a workflow go on in its new version, each at the step they stand at. If the folder has that step
     no more, nothing is applied until --in-flight says what becomes of them. followup plan shows it all before.
     """
-    from followup.authoring.bundle import load, read_folder
     from followup.services import deploy
 
     app = make_app()
-    bundle = _checked(lambda: load(read_folder(app.settings.project)), as_json=as_json)
+    bundle = checked_folder(app, as_json=as_json)
     applied = deploy.Applied(bundle, changed=False)
     if dry_run and app.has_database:
         with refusal(as_json=as_json):

@@ -1,5 +1,6 @@
 """``walk``: one customer across all workflows, from the past into the future."""
 
+from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import click
 
 from followup.cli import moves as told_moves
 from followup.cli import output
+from followup.cli.deploy import checked_folder, in_flight_option, refusal
 from followup.cli.shared import json_option, make_app
 from followup.core.feel import Feeling, FeelKind
 
@@ -55,34 +57,51 @@ REACHES = {  # moves worth a word when it is told in short what an answer leads 
     metavar="DURATION",
     help="When we have answered a customer who waits for us, or never.",
 )
+@click.option("--folder", is_flag=True, help="Show the future as if the folder, as it stands, were applied now.")
+@in_flight_option
 @json_option
-def walk_command(email: str, days: int, close_after: timedelta | None, as_json: bool) -> None:
+def walk_command(
+    *,
+    email: str,
+    days: int,
+    close_after: timedelta | None,
+    folder: bool,
+    decisions: Sequence[tuple[str, str]],
+    as_json: bool,
+) -> None:
     """
     Show what EMAIL has been through and what is to come, in all workflows; nothing is sent or written.
 
     The future is played by what was applied: it is what comes if they say nothing more and their orders stay as
     they are. Below each question stands what every answer, and a reply in words, would lead to instead. Last comes
-    what they would feel of it.
+    what they would feel of it. With --folder, it is what they would get if you applied the folder now.
     """
     from followup.services.rehearsal import rehearsing
-    from followup.services.walk import walk
+    from followup.services.walk import Folder, walk
 
+    if decisions and not folder:
+        raise click.UsageError("--in-flight is about the folder: give --folder too.")
     app = make_app()
     post = rehearsing(app.identity, suppression_key=app.settings.suppression_key.get_secret_value())
-    walked = walk(
-        app.engine,
-        email,
-        library=app.library,
-        post=post,
-        now=app.clock.now(),
-        days=days,
-        close_after=close_after,
-    )
+    edited = Folder(checked_folder(app, as_json=as_json), dict(decisions)) if folder else None
+    with refusal(as_json=as_json):
+        walked = walk(
+            app.engine,
+            email,
+            library=app.library,
+            post=post,
+            now=app.clock.now(),
+            days=days,
+            close_after=close_after,
+            folder=edited,
+        )
     if as_json:
-        output.document(_document(walked))
+        output.document(_document(walked, of_folder=folder))
     else:
-        _tell(walked)
+        _tell(walked, of_folder=folder)
         told_moves.tell_assumed(walked.future, close_after)
+    for name in walked.unused:
+        output.tell(f"--in-flight {name} does not concern them: the step is not gone, or they do not stand there.")
     if walked.halted is not None:
         output.tell(f"HALTED, no letter leaves: {walked.halted} (followup unhalt)")
     if walked.left:
@@ -91,12 +110,13 @@ def walk_command(email: str, days: int, close_after: timedelta | None, as_json: 
         output.tell(f"There is more after {output.plural(days, 'day')}")
 
 
-def _tell(walked: "Walk") -> None:
+def _tell(walked: "Walk", *, of_folder: bool) -> None:
     zone = walked.calendar.zone
     name = " ".join(part for part in (walked.customer.first_name, walked.customer.last_name) if part) or "(no name)"
     output.say(f"{name} <{walked.customer.email}>  times in {zone.key}")
     told_moves.tell(walked.past, zone, one_workflow=False)
-    output.heading(f"now, {output.local(walked.now, zone)}")
+    applied = f"; from here on as if the folder (bundle {walked.bundle[:12]}) were applied" if of_folder else ""
+    output.heading(f"now, {output.local(walked.now, zone)}{applied}")
     waiting = [one for one in walked.questions if one.asked.asked_at <= walked.now]
     for question in waiting:
         output.say(f"{question.asked.letter} waits for an answer since {output.local(question.asked.asked_at, zone)}")
@@ -171,7 +191,7 @@ def _felt(feeling: Feeling, zone: tzinfo) -> str:
             return f"{len(feeling.letters)} letters on one day, {since[:15]}: {', '.join(feeling.letters)}"
 
 
-def _document(walked: "Walk") -> dict[str, object]:
+def _document(walked: "Walk", *, of_folder: bool) -> dict[str, object]:
     return {
         "customer": walked.customer.email,
         "timezone": walked.calendar.zone.key,
@@ -201,4 +221,6 @@ def _document(walked: "Walk") -> dict[str, object]:
             for one in walked.feelings
         ],
         "ended": walked.ended,
+        "bundle": walked.bundle,
+        "folder": of_folder,
     }

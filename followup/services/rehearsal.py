@@ -7,7 +7,7 @@ due, and a way out takes every letter and sends none. What came of it is read fr
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -15,15 +15,17 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Engine
 
+from followup.authoring.bundle import Bundle
 from followup.clock import VirtualClock
 from followup.core.message import Accepted, Answer
 from followup.core.order import VOID, OrderStatus, Purchase
 from followup.errors import FollowupError
 from followup.mail.message import MailIdentity, OutgoingMail
 from followup.mail.transport import Answered
-from followup.services import converse, happen
+from followup.services import converse, deploy, happen
 from followup.services.answers import record_click
 from followup.services.deliver import Post
+from followup.services.deploy import Applied
 from followup.services.intake import take_in
 from followup.services.library import Library
 from followup.services.moves import Move, moves
@@ -117,6 +119,19 @@ class Rehearsal:
         rehearsal = cls(copy, address, library=library, post=post, at=at, close_after=close_after)
         rehearsal.look_again()
         return rehearsal
+
+    def apply(self, bundle: Bundle, in_flight: Mapping[str, str]) -> Applied:
+        """
+        Make *bundle* what runs, now, and have the customer's runs go on in it.
+
+        Args:
+            in_flight: as for `deploy.apply`.
+
+        Raises:
+            StrandedPeople: the customer stands at a step that is gone, and it is not said what becomes of them.
+        """
+        with silently():
+            return deploy.put_in_force(self.engine, bundle, clock=self.clock, in_flight=in_flight)
 
     def fork(self) -> "Rehearsal":
         """Return another future that has begun like this one."""

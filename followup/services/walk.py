@@ -1,12 +1,13 @@
 """One customer across all workflows: what was, what comes if they say nothing, and what each answer would lead to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
+from followup.authoring.bundle import Bundle
 from followup.core.customer import Customer, normalize_address
 from followup.core.feel import Contact, Feeling, Touch, feel
 from followup.core.schedule import Calendar
@@ -59,7 +60,8 @@ class Walk:
     """
     ``past`` is what the record has, and what lasts since before ``now``; ``future`` is what comes if the customer says
     nothing; ``ended`` whether nothing comes after it. ``halted`` is why no letter leaves at all, if none does. ``left``
-    counts questions whose answers were not followed.
+    counts questions whose answers were not followed. ``bundle`` is the hash of what plays the future; of what was
+    decided about people where that is the folder, ``unused`` does not concern this one.
     """
 
     customer: Customer
@@ -72,6 +74,16 @@ class Walk:
     ended: bool
     halted: str | None
     left: int
+    bundle: str
+    unused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A bundle that does not run yet, and what becomes of people at steps that it does not have."""
+
+    bundle: Bundle
+    in_flight: Mapping[str, str] = field(default_factory=dict)
 
 
 def walk(
@@ -83,6 +95,7 @@ def walk(
     now: datetime,
     days: int = MOST_DAYS,
     close_after: timedelta | None = A_DAY,
+    folder: Folder | None = None,
 ) -> Walk:
     """
     Look at a customer's record, and play it on in a copy; the database is only read.
@@ -90,18 +103,23 @@ def walk(
     Args:
         post: what delivering takes in a rehearsal.
         close_after: as for a `Rehearsal`.
+        folder: what comes is as if this were applied now; None: by what runs.
 
     Raises:
         NotFound: there is no such customer.
         InvalidAddress: *email* is not an address.
+        StrandedPeople: the customer stands at a step that *folder* does not have, and it is not said what becomes of
+            them.
     """
     address = normalize_address(email)
     with reading(engine) as conn:
         customer_id = find.customer_id(conn, address, typed=email)
-        bundle = library.newest(conn)
+        bundle = folder.bundle if folder else library.newest(conn)
         customer = customers.load(conn, [customer_id], now=now)[customer_id]
         past = moves(conn, customer_id, library=library)
         halted = [halt.reason for halt in halts.current(conn).values()]
+    if folder:  # its versions have numbers of their own in the copy
+        library = Library(bundle)
     main = Rehearsal.of_customer(
         engine, address, customer_id, library=library, post=post, at=now, close_after=close_after
     )
@@ -109,6 +127,7 @@ def walk(
     calendar = calendar_for(customer, None, bundle)
     with ExitStack() as opened:
         opened.callback(main.close)
+        unused = main.apply(bundle, folder.in_flight).unused if folder else ()
         forks, left = _play(main, until, opened)
         known = set(main.moves)
         news = [move for move in main.moves if move not in set(past)]
@@ -130,6 +149,8 @@ def walk(
         ended=ended,
         halted=halted[0] if halted else None,
         left=left,
+        bundle=bundle.hash,
+        unused=unused,
     )
 
 

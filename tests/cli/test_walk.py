@@ -38,7 +38,8 @@ def test_past_now_and_future_stand_one_below_the_other(inside: Path, cli: Cli) -
 
 def test_as_a_document(inside: Path, cli: Cli) -> None:
     told = cli("walk", "L1@example.com", "--json").document
-    assert list(told) == ["customer", "timezone", "now", "past", "future", "answers", "feel", "ended"]
+    parts = ["customer", "timezone", "now", "past", "future", "answers", "feel", "ended", "bundle", "folder"]
+    assert list(told) == parts
     assert (told["customer"], told["timezone"], told["ended"]) == ("l1@example.com", "Europe/Berlin", True)
     assert [move["kind"] for move in told["past"]] == ["entered", "wait"]
     assert [move["kind"] for move in told["future"]] == ["ask", "remind", "timeout", "branch", "ended"]
@@ -74,6 +75,41 @@ def test_a_letter_that_cannot_leave_is_told_among_the_moves_and_not_logged(insid
     ran = cli("walk", "l1@example.com")
     assert "blocked  arrived: " in ran.out
     assert ran.err == ""
+
+
+def test_the_folder_as_if_it_were_applied(inside: Path, cli: Cli) -> None:
+    flow = inside / "workflows" / "after-arrival.yaml"
+    flow.write_text(flow.read_text().replace("wait: 1 day\n  - ask: arrived", "wait: 300 days\n  - ask: arrived"))
+    before = (inside / "followup.db").read_bytes()
+    told = cli("walk", "l1@example.com", "--folder").out
+    bundle = cli("apply", "--dry-run", "--json").document["bundle"]
+    assert f"; from here on as if the folder (bundle {bundle[:12]}) were applied\n" in told
+    document = cli("walk", "l1@example.com", "--folder", "--json").document
+    assert (document["bundle"], document["folder"]) == (bundle, True)
+    assert [move["until"] for move in document["past"] if move["kind"] == "wait"] == [
+        next(move["at"] for move in document["future"] if move["kind"] == "ask")
+    ]
+    assert (inside / "followup.db").read_bytes() == before
+    as_it_runs = cli("walk", "l1@example.com", "--json").document
+    assert as_it_runs["bundle"] != bundle
+    assert as_it_runs["future"][0]["kind"] == "ask"
+    assert as_it_runs["future"][0]["at"] < document["future"][-1]["at"]
+    flow.write_text(WORKFLOW.replace("timeout", "timout"))
+    assert 'Did you mean "timeout"?' in cli("walk", "l1@example.com", "--folder", code=1).err
+
+
+def test_who_would_be_stranded_by_the_folder_is_said(inside: Path, cli: Cli) -> None:
+    flow = inside / "workflows" / "after-arrival.yaml"
+    flow.write_text(flow.read_text().replace("  - wait: 1 day\n  - ask", "  - ask"))
+    refused = cli("walk", "l1@example.com", "--folder", code=1)
+    assert "1 person stands where the folder has no step any more" in refused.err
+    assert "--in-flight after-arrival/wait-1=finish|skip|stop" in refused.err
+    assert cli("walk", "l1@example.com", "--folder", "--json", code=1).document["stranded"][0]["step"] == "wait-1"
+    skipped = cli("walk", "l1@example.com", "--folder", "--in-flight", "wait-1=skip")
+    assert "  ask " in skipped.out
+    other = cli("walk", "l1@example.com", "--folder", "--in-flight", "wait-1=skip", "--in-flight", "thanks=stop")
+    assert "--in-flight thanks does not concern them" in other.err
+    assert "give --folder too" in cli("walk", "l1@example.com", "--in-flight", "wait-1=skip", code=2).err
 
 
 def test_slips_are_explained(inside: Path, cli: Cli) -> None:

@@ -2,13 +2,14 @@
 
 import gc
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 
+from followup.authoring.bundle import load
 from followup.core.feel import FeelKind
 from followup.errors import NotFound
 from followup.mail.message import OutgoingMail
@@ -16,7 +17,8 @@ from followup.mail.transport import Answered
 from followup.services import halt, happen, walk
 from followup.services.deliver import Post
 from followup.services.rehearsal import TakesAll, rehearsing
-from followup.services.walk import Walk
+from followup.services.transfer import StrandedPeople
+from followup.services.walk import Folder, Walk
 from followup.store import schema
 from followup.store.engine import writing
 from tests.services.rehearsed import dump, let_go_on
@@ -107,6 +109,55 @@ def test_whom_something_has_woken_waits_as_long_as_before(world: World) -> None:
     happen.happen(world.engine, "support.solved", **about, library=world.library, clock=world.clock)
     world.clock.move_to(MONDAY + timedelta(hours=6))
     assert waits(walked(world)) == [(MONDAY, MONDAY + 2 * DAY)]
+
+
+def edited(world: World, in_flight: Mapping[str, str] | None = None, **workflows: str) -> Folder:
+    """Return the folder with these workflows, which are not applied."""
+    files = {name: text for name, text in world.files.items() if name not in {"workflows/check-in.yaml"}}
+    texts = {f"workflows/{name.replace('_', '-')}.yaml": text for name, text in workflows.items()}
+    return Folder(load({**files, **texts}), in_flight or {})
+
+
+def asked_at(found: Walk) -> list[datetime]:
+    return [move.at for move in found.future if move.kind == "ask"]
+
+
+@pytest.mark.parametrize(
+    ("wait", "asked"), [("3 days", MONDAY + 3 * DAY), ("1 hour", MONDAY + timedelta(hours=5))], ids=["longer", "over"]
+)
+def test_the_folder_is_played_as_if_it_were_applied_now(world: World, wait: str, asked: datetime) -> None:
+    world.take_in(a_purchase())
+    world.drain()
+    world.clock.move_to(MONDAY + timedelta(hours=5))
+    shorter = CHECK_IN.replace("wait: 2 days", f"wait: {wait}")
+    folder = edited(world, check_in=shorter)
+    found = walked(world, folder=folder)
+    assert (found.bundle, asked_at(found)[0]) == (folder.bundle.hash, asked)
+    assert asked_at(walked(world))[0] == MONDAY + 2 * DAY, "and what runs is what was applied"
+    world.apply(check_in=shorter)
+    live = let_go_on(world.engine, [1], library=world.library, post=world.post, clock=world.clock)[1]
+    told = [(move.at, move.kind) for move in live if move.at > MONDAY]
+    assert [(move.at, move.kind) for move in found.future] == told
+
+
+def test_who_would_be_stranded_by_the_folder_is_refused_until_it_is_decided(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=2)
+    gone = CHECK_IN.replace("  - ask: arrived", "  - id: question\n    ask: arrived")
+    before = copies_open()
+    with pytest.raises(StrandedPeople, match="1 person stands where the folder has no step any more") as raised:
+        walked(world, folder=edited(world, check_in=gone))
+    assert copies_open() == before, raised
+    ends = walked(world, folder=edited(world, {"arrived": "stop"}, check_in=gone))
+    assert [(move.kind, move.reason) for move in ends.future] == [("ended", "its step was taken out")]
+    other = walked(world, folder=edited(world, {"arrived": "stop"}, check_in=CHECK_IN.replace("7 days", "8 days")))
+    assert other.unused == ("arrived",)
+
+
+def test_a_draft_in_the_folder_that_goes_live_takes_in_whom_its_trigger_happens_to(busy: World) -> None:
+    waits = TIPS.replace("tips", "new").replace("order.delivered", "customer.quiet, after: 90 days")
+    found = walked(busy, folder=edited(busy, check_in=CHECK_IN, new=waits))
+    assert "new" in {move.workflow for move in found.future}
 
 
 def test_each_answer_of_a_question_to_come_is_followed_and_what_silence_does_as_well_is_left_out(busy: World) -> None:
