@@ -1,6 +1,7 @@
 """Moves in words, and as JSON: what happened, or would."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -34,25 +35,42 @@ class CloseAfter(click.ParamType["timedelta | None"]):
             self.fail(f"{error}; {error.help}, or never", param, ctx)
 
 
-def widths(moves: "Sequence[Move]") -> tuple[int, int]:
-    """Return how wide the columns of kinds and workflows are."""
-    kinds = max((len(move.kind) for move in moves), default=0)
-    return kinds, max((len(move.workflow or "") for move in moves), default=0)
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How wide the columns of moves are; what is the same in all of them, or in none, has no column."""
+
+    kinds: int
+    workflows: int
+    orders: int
 
 
-def tell(
-    moves: "Sequence[Move]", zone: tzinfo, *, one_workflow: bool = True, known: tuple[int, int] | None = None
-) -> None:
+def columns(moves: "Sequence[Move]", *, one_workflow: bool = True, one_order: bool | None = None) -> Columns:
     """
-    Print moves, a line each, in the customer's local time; their workflow only where it is not always the same.
+    Return the columns that *moves* need.
 
     Args:
-        known: the `widths` of the columns, where these are some moves of many.
+        one_order: tells whether all are about the same one; None: as they say.
     """
-    kinds, names = known or widths(moves)
+    numbers = {move.order for move in moves if move.order}
+    if one_order is None:
+        one_order = len(numbers) < 2
+    return Columns(
+        kinds=max((len(move.kind) for move in moves), default=0),
+        workflows=0 if one_workflow else max((len(move.workflow or "") for move in moves), default=0),
+        orders=0 if one_order else max((output.cells_wide(number) for number in numbers), default=0),
+    )
+
+
+def tell(moves: "Sequence[Move]", zone: tzinfo, known: Columns) -> None:
+    """Print moves, a line each, in the customer's local time; their workflow and order where they have a column."""
     for move in moves:
-        workflow = "" if one_workflow else f"{move.workflow or '':<{names}}  "
-        output.entry(f"{output.local(move.at, zone)}  {workflow}{move.kind:<{kinds}}  ", about(move, zone))
+        lead = f"{output.local(move.at, zone)}  "
+        if known.workflows:
+            lead += f"{move.workflow or '':<{known.workflows}}  "
+        if known.orders:
+            number = move.order or ""
+            lead += number + " " * (known.orders - output.cells_wide(number) + 2)
+        output.entry(f"{lead}{move.kind:<{known.kinds}}  ", about(move, zone))
 
 
 def tell_assumed(moves: "Sequence[Move]", close_after: "timedelta | None") -> None:

@@ -101,7 +101,8 @@ def simulate_command(
     if as_json:
         output.document([told_moves.document(move) for move in simulated.moves])
     else:
-        told_moves.tell(simulated.moves, _zone(rehearsal, chosen), one_workflow=len(chosen.scope) == 1)
+        known = told_moves.columns(simulated.moves, one_workflow=len(chosen.scope) == 1)
+        told_moves.tell(simulated.moves, _zone(rehearsal, chosen), known)
         told_moves.tell_assumed(simulated.moves, close_after)
     for response in simulated.unused:
         output.tell(f"not used: {_named(response)}; no question was left to answer")

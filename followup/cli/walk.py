@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from followup.services.walk import Question, Walk, Way
 
 MOST_DAYS = 400
+MOST_TOLD = 6  # moves that an answer leads to
+WAITS = frozenset(["opened", "closed", "handoff", "held"])  # that somebody waits for somebody, in whichever run
 REACHES = {  # moves worth a word when it is told in short what an answer leads to
     "ask": "asked",
     "send": "sent",
@@ -100,6 +102,7 @@ def walk_command(
     else:
         _tell(walked, of_folder=folder)
         told_moves.tell_assumed(walked.future, close_after)
+        _tell_rest(walked)
     for name in walked.unused:
         output.tell(f"--in-flight {name} does not concern them: the step is not gone, or they do not stand there.")
     if walked.halted is not None:
@@ -114,20 +117,25 @@ def _tell(walked: "Walk", *, of_folder: bool) -> None:
     zone = walked.calendar.zone
     name = " ".join(part for part in (walked.customer.first_name, walked.customer.last_name) if part) or "(no name)"
     output.say(f"{name} <{walked.customer.email}>  times in {zone.key}")
-    told_moves.tell(walked.past, zone, one_workflow=False)
+    one_order = len({move.order for move in (*walked.past, *walked.future) if move.order}) < 2
+    told_moves.tell(walked.past, zone, told_moves.columns(walked.past, one_workflow=False, one_order=one_order))
     applied = f"; from here on as if the folder (bundle {walked.bundle[:12]}) were applied" if of_folder else ""
     output.heading(f"now, {output.local(walked.now, zone)}{applied}")
     waiting = [one for one in walked.questions if one.asked.asked_at <= walked.now]
     for question in waiting:
-        output.say(f"{question.asked.letter} waits for an answer since {output.local(question.asked.asked_at, zone)}")
+        asked = question.asked
+        about = f" (order {asked.order})" if asked.order and not one_order else ""
+        output.say(f"{asked.letter}{about} waits for an answer since {output.local(asked.asked_at, zone)}")
         _tell_ways(question, zone)
     if not walked.future:
         output.say("Nothing is to come." if walked.ended else "Nothing is to come in these days.")
-    coming = {(one.asked.asked_at, one.asked.workflow, one.asked.step): one for one in walked.questions}
-    widths = told_moves.widths(walked.future)
+    coming = {
+        (one.asked.asked_at, one.asked.workflow, one.asked.order, one.asked.step): one for one in walked.questions
+    }
+    known = told_moves.columns(walked.future, one_workflow=False, one_order=one_order)
     for move in walked.future:
-        told_moves.tell([move], zone, one_workflow=False, known=widths)
-        question_at = coming.get((move.at, move.workflow or "", move.step or ""))
+        told_moves.tell([move], zone, known)
+        question_at = coming.get((move.at, move.workflow or "", move.order, move.step or ""))
         if move.kind == "ask" and question_at is not None:
             _tell_ways(question_at, zone)
     output.heading("what they would feel")
@@ -141,7 +149,7 @@ def _tell_ways(question: "Question", zone: tzinfo) -> None:
     names = [_response(way) for way in question.ways]
     width = max(map(len, names), default=0)
     for name, way in zip(names, question.ways, strict=True):
-        output.entry(f"    {name:<{width}}  ", _in_short(way, zone))
+        output.entry(f"    {name:<{width}}  ", _in_short(way, question, zone))
 
 
 def _response(way: "Way") -> str:
@@ -150,10 +158,48 @@ def _response(way: "Way") -> str:
     return f"if {way.response.text}" if way.response.kind is Kind.ANSWER else "if a reply"
 
 
-def _in_short(way: "Way", zone: tzinfo) -> str:
-    told = [f"{_day(move, zone)} {_what(move)}" for move in way.moves if move.kind in REACHES]
-    told += [] if way.ended else ["more after that" if told else "nothing else in these days, more after that"]
+def _in_short(way: "Way", question: "Question", zone: tzinfo) -> str:
+    """Return what a response leads to where it was asked, and who then waits for whom; … stands for the rest."""
+    told = [_told(move, question, zone) for move in _nearest(way, question)]
+    if _is_folded(way, question):
+        told.append("…")
+    elif not way.ended:
+        told.append("more after that" if told else "nothing else in these days, more after that")
     return "; ".join(told) or "nothing else"
+
+
+def _nearest(way: "Way", question: "Question") -> "list[Move]":
+    asked = question.asked
+    own = [
+        move
+        for move in way.moves
+        if move.kind in REACHES and (move.kind in WAITS or (move.workflow, move.order) == (asked.workflow, asked.order))
+    ]
+    return own[:MOST_TOLD]
+
+
+def _is_folded(way: "Way", question: "Question") -> bool:
+    return sum(move.kind in REACHES for move in way.moves) > len(_nearest(way, question))
+
+
+def _told(move: "Move", question: "Question", zone: tzinfo) -> str:
+    other = f" (order {move.order})" if move.order and move.order != question.asked.order else ""
+    return f"{_day(move, zone)} {_what(move)}{other}"
+
+
+def _tell_rest(walked: "Walk") -> None:
+    """Say how to see all that was left out below questions."""
+    from followup.services.simulate import Kind
+
+    folded = {
+        one.asked.workflow: (one.asked.order, way.response)
+        for one in reversed(walked.questions)
+        for way in reversed(one.ways)
+        if one.asked.order and _is_folded(way, one)
+    }
+    for workflow, (order, response) in sorted(folded.items()):
+        said = f"--answer {response.text}" if response.kind is Kind.ANSWER else "--reply WORDS"
+        output.hint(f"followup simulate {workflow} --order {order} {said}", "all that an answer leads to, also after …")
 
 
 def _day(move: "Move", zone: tzinfo) -> str:
@@ -201,6 +247,7 @@ def _document(walked: "Walk", *, of_folder: bool) -> dict[str, object]:
         "answers": [
             {
                 "workflow": question.asked.workflow,
+                "order": question.asked.order,
                 "step": question.asked.step,
                 "letter": question.asked.letter,
                 "asked_at": question.asked.asked_at,

@@ -14,7 +14,7 @@ from followup.core.workflow import Ask, Step, WaitFor, Workflow
 from followup.services.facts import calendar_for
 from followup.services.moves import Move
 from followup.services.rehearsal import A_DAY, Act, Rehearsal
-from followup.store import customers, enrollments, messages
+from followup.store import customers, enrollments, messages, orders
 from followup.store.engine import reading
 from followup.store.enrollments import StoredEnrollment
 
@@ -32,6 +32,7 @@ class Asking:
     """A question that has reached the customer; ``answered_at`` is when they would answer it, if they do."""
 
     workflow: str
+    order: str | None
     step: str
     letter: str
     token: str
@@ -75,6 +76,7 @@ def _questions(rehearsal: Rehearsal) -> Iterator[Asking]:
     now = rehearsal.clock.now()
     with reading(rehearsal.engine) as conn:
         runs = _runs(conn, rehearsal)
+        bought = orders.load(conn, {run.order_id for run in runs.values() if run.order_id is not None})
         for letters in messages.of_enrollments(conn, runs).values():
             for letter in letters:
                 run = runs[letter.enrollment_id]
@@ -83,8 +85,10 @@ def _questions(rehearsal: Rehearsal) -> Iterator[Asking]:
                     continue
                 gives_up = _end(conn, rehearsal, run, step, letter.accepted_at)
                 position = run.enrollment.position
+                order = bought.get(run.order_id or 0)
                 yield Asking(
                     workflow=letter.workflow,
+                    order=order.number if order else None,
                     step=letter.step,
                     letter=letter.letter,
                     token=letter.token,

@@ -77,6 +77,46 @@ def test_a_letter_that_cannot_leave_is_told_among_the_moves_and_not_logged(insid
     assert ran.err == ""
 
 
+TWICE = """\
+workflow: again
+title: And again
+status: live
+owner: mara
+sender: mara
+trigger: {event: order.delivered}
+steps:
+  - wait: 3 days
+  - ask: arrived
+    timeout: 5 days
+""" + "".join(f"  - wait: 10 days\n  - send: thanks\n    id: thanks-{number}\n" for number in range(8))
+
+
+def test_each_move_says_which_order_it_is_about_where_there_are_several(inside: Path, cli: Cli) -> None:
+    assert "  L-1  " not in cli("walk", "l1@example.com").out
+    other = delivered_lately(1, days_ago=0.2).replace("L-1", "L-22")
+    (inside / "more.csv").write_text(other)
+    cli("import", "orders", "more.csv", "--enroll")
+    lines = cli("walk", "l1@example.com").out.splitlines()
+    rows = [line for line in lines if "  after-arrival  " in line]
+    assert {line.split("  after-arrival  ")[1][:6] for line in rows} == {"L-1   ", "L-22  "}
+    assert len({line.index("entered") for line in rows if "entered" in line}) == 1
+
+
+def test_what_an_answer_leads_to_is_told_in_short(inside: Path, cli: Cli) -> None:
+    (inside / "workflows" / "again.yaml").write_text(TWICE)
+    cli("apply")
+    cli("trigger", "again", "--order", "L-1", "--yes")
+    ran = cli("walk", "l1@example.com")
+    ways = [line for line in ran.out.splitlines() if line.startswith("    if ")]
+    in_again = [line for line in ways if line.count("sent thanks") > 1]
+    assert in_again
+    assert all(line.endswith("; …") and line.count(";") == 6 for line in in_again)
+    assert max(map(len, ways)) < 300
+    assert "followup simulate again --order L-1 --answer good" in ran.err
+    others = [line for line in ways if line not in in_again]
+    assert not any("thanks-" in line for line in others)
+
+
 def test_the_folder_as_if_it_were_applied(inside: Path, cli: Cli) -> None:
     flow = inside / "workflows" / "after-arrival.yaml"
     flow.write_text(flow.read_text().replace("wait: 1 day\n  - ask: arrived", "wait: 300 days\n  - ask: arrived"))
