@@ -29,8 +29,11 @@ REACHED = {  # events that a shop can be made to report of an order that is ther
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """A question that has reached the customer; ``answered_at`` is when they would answer it, if they do."""
+    """
+    A question of a run that has reached the customer; ``answered_at`` is when they would answer it, if they do.
+    """
 
+    run: int
     workflow: str
     order: str | None
     step: str
@@ -46,6 +49,7 @@ class Asking:
 class Awaiting:
     """An event that a run has just begun to wait for; ``at`` is when it would happen, if it does."""
 
+    run: int
     workflow: str
     step: str
     event: str
@@ -60,10 +64,10 @@ class Awaiting:
 
 def asked(rehearsal: Rehearsal) -> list[Asking]:
     """Return the questions that the last step brought to the customer."""
-    news = {(move.at, move.workflow, move.step) for move in rehearsal.news if move.kind == "ask"}
+    news = {(move.at, move.run, move.step) for move in rehearsal.news if move.kind == "ask"}
     if not news:
         return []
-    return [one for one in _questions(rehearsal) if (one.asked_at, one.workflow, one.step) in news]
+    return [one for one in _questions(rehearsal) if (one.asked_at, one.run, one.step) in news]
 
 
 def open_questions(rehearsal: Rehearsal) -> list[Asking]:
@@ -87,6 +91,7 @@ def _questions(rehearsal: Rehearsal) -> Iterator[Asking]:
                 position = run.enrollment.position
                 order = bought.get(run.order_id or 0)
                 yield Asking(
+                    run=run.id,
                     workflow=letter.workflow,
                     order=order.number if order else None,
                     step=letter.step,
@@ -106,23 +111,21 @@ def awaited(rehearsal: Rehearsal) -> list[Awaiting]:
 
 
 def _awaited(rehearsal: Rehearsal, waits: Iterable[Move]) -> Iterator[Awaiting]:
+    now = rehearsal.clock.now()
     with reading(rehearsal.engine) as conn:
-        runs = list(_runs(conn, rehearsal).values())
+        runs = _runs(conn, rehearsal)
         for move in waits:
-            for run in runs:
-                if run.enrollment.workflow != move.workflow or run.enrollment.position.step != move.step:
-                    continue
-                step = _step(conn, rehearsal, run, move.step)
-                if isinstance(step, WaitFor) and move.until is not None:
-                    now = rehearsal.clock.now()
-                    yield Awaiting(
-                        workflow=run.enrollment.workflow,
-                        step=step.id,
-                        event=step.event,
-                        order=move.order,
-                        at=soon(now, move.until),
-                    )
-                    break
+            run = runs.get(move.run or 0)
+            step = _step(conn, rehearsal, run, move.step) if run else None
+            if run is not None and isinstance(step, WaitFor) and move.until is not None:
+                yield Awaiting(
+                    run=run.id,
+                    workflow=run.enrollment.workflow,
+                    step=step.id,
+                    event=step.event,
+                    order=move.order,
+                    at=soon(now, move.until),
+                )
 
 
 def soon(since: datetime, until: datetime) -> datetime:

@@ -3,24 +3,22 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from math import prod
 
-from sqlalchemy import Connection
-
 from followup.core.chance import variant_of
+from followup.services.begun import Begun
 from followup.services.choices import Asking, Awaiting, asked, awaited, happening
 from followup.services.moves import Move
 from followup.services.rehearsal import Rehearsal
-from followup.services.simulate import WORDS, Kind, Response, Setting, respond
-from followup.store import customers, enrollments, messages
+from followup.services.simulate import WORDS, Kind, Response, Setting, beginning, respond
+from followup.store import enrollments, messages
 from followup.store.engine import reading
 from followup.store.enrollments import StoredEnrollment
 
 MOST_NODES = 400  # futures that are looked at
 MOST_WAYS = 24  # through the splits of a workflow
 MOST_TRIED = 20_000
-NEVER = datetime.min.replace(tzinfo=UTC)
 ENDS = frozenset({"stop", "ended", "exited", "not_entered", "held_out"})
 
 
@@ -65,14 +63,24 @@ class _Node:
     """A future: the way its customer takes through splits, what was chosen so far, and what is to choose next."""
 
     rehearsal: Rehearsal
+    begun: Begun
     way: tuple[str, ...]
-    led: tuple[str, ...]
-    choices: tuple[tuple[_Option, ...], ...]
+    led: tuple[str, ...] = ()
+    choices: tuple[tuple[_Option, ...], ...] = ()
+
+    @property
+    def end(self) -> Move | None:
+        """Return the move that has ended the run, or kept it from beginning."""
+        entry = self.begun.entry(self.rehearsal)
+        if entry is None or entry.run is None:
+            return entry
+        ends = (one for one in self.rehearsal.moves if one.run == entry.run and one.kind in ENDS)
+        return next(ends, None)
 
     @property
     def example(self) -> tuple[str, ...]:
         """Return what leads here; a split that was not come to leads nowhere."""
-        taken = {_label(move.step, move.reason) for move in self.rehearsal.moves if move.kind == "split"}
+        taken = {_label(move.step, move.reason) for move in self.begun.moves(self.rehearsal) if move.kind == "split"}
         return (*(label for label in self.way if label in taken), *self.led)
 
 
@@ -88,13 +96,15 @@ def endings(
         most: how many futures are looked at.
     """
     ways, ways_left = ([((), customer_id)], 0) if customer_id is not None else _ways(chosen)
-    search = _Search(chosen, most)
+    search = _Search(most)
     nodes = []
     for led, whose in ways:
         rehearsal = prepared(whose)
-        search.before = set(rehearsal.moves)
+        begun = beginning(rehearsal, chosen)
         rehearsal.begin()
-        nodes.append(_Node(rehearsal, led, (), search.choices_of(rehearsal)))
+        node = _Node(rehearsal, begun, led)
+        node.choices = _choices(node)
+        nodes.append(node)
     search.run(nodes)
     found = sorted(search.found.values(), key=lambda one: (len(one.example), one.example))
     return Endings(found, search.nodes, search.left, ways_left)
@@ -103,9 +113,8 @@ def endings(
 class _Search:
     """Looks at the futures with the fewest happenings first."""
 
-    def __init__(self, chosen: Setting, most: int) -> None:
-        self.chosen, self.scope, self.most = chosen, chosen.scope, most
-        self.before: set[Move] = set()
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.found: dict[tuple[str, str | None, str], Ending] = {}
         self.seen: set[tuple[str, ...]] = set()
         self.nodes = self.left = 0
@@ -120,7 +129,7 @@ class _Search:
                 continue
             self.nodes += 1
             while not node.choices and node.rehearsal.step():
-                node.choices = self.choices_of(node.rehearsal)
+                node.choices = _choices(node)
             if not node.choices:
                 self._note(node)
                 node.rehearsal.close()
@@ -130,29 +139,14 @@ class _Search:
                 last = number == len(options)
                 future = node.rehearsal if last else node.rehearsal.fork()
                 option.take(future)
-                ahead.append(_Node(future, node.way, (*node.led, option.label), tuple(rest)))
-
-    def choices_of(self, rehearsal: Rehearsal) -> tuple[tuple[_Option, ...], ...]:
-        """Return what the last step has made the run's future depend on; what it started goes on in silence."""
-        if self._end(rehearsal) is not None:
-            return ()
-        questions = (_responses(one) for one in asked(rehearsal) if one.workflow in self.scope)
-        waits = (_outcomes(one) for one in awaited(rehearsal) if one.workflow in self.scope and one.can_be_made)
-        return (*questions, *waits)
-
-    def _end(self, rehearsal: Rehearsal) -> Move | None:
-        """Return the move that has ended the run, or kept it from beginning."""
-        ends = [one for one in rehearsal.moves if one.workflow == self.chosen.workflow and one.kind in ENDS]
-        return next((move for move in reversed(ends) if move not in self.before), None)
+                ahead.append(_Node(future, node.begun, node.way, (*node.led, option.label), tuple(rest)))
 
     def _note(self, node: _Node) -> None:
-        moves = [move for move in node.rehearsal.moves if move not in self.before]
-        with reading(node.rehearsal.engine) as conn:
-            run, letters = _run(conn, node.rehearsal, self.chosen)
-        own = [move for move in moves if move.workflow == self.chosen.workflow]
-        end = self._end(node.rehearsal)
-        if end is None and own:  # it stands still: held for ever, blocked, of unknown fate
-            end = own[-1]
+        moves = node.begun.moves(node.rehearsal)
+        run, letters = _run(node)
+        end = node.end
+        if end is None and run is not None:  # it stands still: held for ever, blocked, of unknown fate
+            end = [move for move in moves if move.run == run.id][-1]
         example = node.example
         if end is None or example in self.seen:  # by customers who differ in nothing that was come to
             return
@@ -167,14 +161,24 @@ class _Search:
             known.example, known.moves = example, moves
 
 
-def _run(conn: Connection, rehearsal: Rehearsal, chosen: Setting) -> tuple[StoredEnrollment | None, int]:
+def _choices(node: _Node) -> tuple[tuple[_Option, ...], ...]:
+    """Return what the last step has made the run's future depend on; what it started goes on in silence."""
+    if node.end is not None:
+        return ()
+    own = node.begun.runs(node.rehearsal)
+    questions = (_responses(one) for one in asked(node.rehearsal) if one.run in own)
+    waits = (_outcomes(one) for one in awaited(node.rehearsal) if one.run in own and one.can_be_made)
+    return (*questions, *waits)
+
+
+def _run(node: _Node) -> tuple[StoredEnrollment | None, int]:
     """Return the run that was begun, and how many letters it and those it started have sent."""
-    customer_id = customers.id_of_address(conn, rehearsal.address)
-    runs = {run.id: run for run in enrollments.of_customer(conn, customer_id or 0)}
-    began = [run for run in runs.values() if run.enrollment.workflow == chosen.workflow]
-    written = [letter for letters in messages.of_enrollments(conn, runs).values() for letter in letters]
-    sent = [one for one in written if one.workflow in chosen.scope and (one.accepted_at or NEVER) >= chosen.at]
-    return (began[-1] if began else None), len(sent)
+    own = node.begun.runs(node.rehearsal)
+    with reading(node.rehearsal.engine) as conn:
+        runs = enrollments.by_id(conn, own)
+        written = [letter for letters in messages.of_enrollments(conn, own).values() for letter in letters]
+    sent = [one for one in written if one.accepted_at is not None]
+    return runs.get(node.begun.run(node.rehearsal) or 0), len(sent)
 
 
 def _responses(question: Asking) -> tuple[_Option, ...]:

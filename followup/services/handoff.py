@@ -13,11 +13,14 @@ from followup.store import conversations, enrollments, events, notices
 from followup.store.events import NewEvent
 from followup.store.notices import NewNotice
 
+RUN = "run:"  # and the run's id and step: the key of one hand-off
+NOTICE = "handoff:"  # and that key
+
 
 def hand_off(conn: Connection, one: Known, effect: HandOff, bundle: Bundle, now: datetime) -> None:
     """Open the customer's conversation for a person, or for who covers them today; the customer's row is held."""
     person = covering(bundle.people, _known(effect.person, one, bundle), now, otherwise=bundle.shop.zone)
-    key = f"run:{one.stored.id}:{effect.step}"
+    key = f"{RUN}{one.stored.id}:{effect.step}"
     about = {"workflow": one.workflow.name, "step": effect.step, "person": person}
     opened = conversations.hand_off(
         conn, one.stored.customer_id, person, note=effect.note, urgent=effect.urgent, at=effect.at
@@ -28,6 +31,12 @@ def hand_off(conn: Connection, one: Known, effect: HandOff, bundle: Bundle, now:
     events.add(conn, told, now=now)
     enrollments.wake_for_events(conn, [one.stored.customer_id], at=now)
     notices.add(conn, _notice(one, effect, person, key, now))
+
+
+def run_of_notice(key: str) -> int | None:
+    """Return the run whose hand-off a notice with this key tells of, if it is one."""
+    begins = f"{NOTICE}{RUN}"
+    return int(key.removeprefix(begins).split(":", maxsplit=1)[0]) if key.startswith(begins) else None
 
 
 def _known(person: str, one: Known, bundle: Bundle) -> str:
@@ -62,7 +71,7 @@ def _notice(one: Known, effect: HandOff, person: str, key: str, now: datetime) -
         f"    followup customers show {customer.email}\n    followup conversations close {customer.email}",
     ]
     return NewNotice(
-        key=f"handoff:{key}",
+        key=f"{NOTICE}{key}",
         person=person,
         customer_id=one.stored.customer_id,
         subject=f"{'Urgent: ' if effect.urgent else ''}{name}{about}",

@@ -17,6 +17,7 @@ from followup.core.enrollment import EnrollmentState, Phase
 from followup.core.events import Event, EventKind
 from followup.core.message import MessageState
 from followup.core.workflow import Ask, Stop, WaitFor
+from followup.services.handoff import run_of_notice
 from followup.services.library import Library
 from followup.store import decisions, enrollments, events, messages, notices, orders
 from followup.store.decisions import Decided
@@ -32,7 +33,8 @@ class Move:
     ``kind`` is entered, wait, ask, send, remind, blocked, unknown or rejected; what somebody did: answer, reply,
     auto-reply, opened, closed, told; or what was decided: branch, held, postponed, timeout, stop, ended, …
     ``until`` is when a wait will be over, or a letter due again. ``reminder`` tells a reminder from its question.
-    ``values`` are those a decision rests on.
+    ``values`` are those a decision rests on. ``run`` is the enrollment it belongs to, where there is one; moves that
+    say the same are equal, whichever run they are of.
     """
 
     at: datetime
@@ -45,6 +47,7 @@ class Move:
     reason: str = ""
     until: datetime | None = None
     values: Mapping[str, object] = field(default_factory=dict, compare=False)
+    run: int | None = field(default=None, compare=False)
 
 
 _KINDS = {"handed off": "handoff", "remembered": "remember", "started": "start", "timed out": "timeout"}
@@ -100,7 +103,8 @@ class _Record:
         for letter in self.letters.values():
             yield from self._letter(letter)
         for one in self.told:
-            yield (one.at, _AFTER, 0, _EFFECT), Move(at=one.at, kind="told", reason=f"{one.person}: {one.subject}")
+            move = Move(at=one.at, kind="told", reason=f"{one.person}: {one.subject}", run=run_of_notice(one.key))
+            yield (one.at, _AFTER, 0, _EFFECT), move
 
     def _place(self, at: datetime, run_id: int, step: str | None, rank: int) -> _Place:
         return at, run_id, self.steps[run_id].get(step or "", _AFTER), rank
@@ -111,7 +115,7 @@ class _Record:
         if enrollment.state is not EnrollmentState.HELD_OUT:
             at, trigger = enrollment.entered_at, enrollment.trigger_event_id
             because = next((event.kind for event in self.timeline if event.id == trigger), "")
-            move = Move(at=at, kind="entered", workflow=workflow, order=order, reason=because)
+            move = Move(at=at, kind="entered", workflow=workflow, order=order, reason=because, run=run.id)
             yield (at, run.id, _BEFORE, _CAUSE), move
         if position.phase is Phase.WAITING and position.step is not None and not run.is_fresh:
             step = self.workflows[run.id].step(position.step)
@@ -123,6 +127,7 @@ class _Record:
                 step=position.step,
                 reason=f"for {step.event}" if isinstance(step, WaitFor) else "",
                 until=run.wake_at,
+                run=run.id,
             )
             yield self._place(position.since, run.id, position.step, _EFFECT), move
 
@@ -136,6 +141,7 @@ class _Record:
             step=letter.step,
             letter=letter.letter,
             reminder=letter.round > 0,
+            run=letter.enrollment_id,
         )
 
     def _event(self, event: Event) -> Iterator[tuple[_Place, Move]]:
@@ -163,6 +169,7 @@ class _Record:
             reason=_reason(decided),
             until=decided.until,
             values=decided.values,
+            run=run_id,
         )
         if run_id is None:
             return (decided.at, _AFTER, 0, _DECISION), move

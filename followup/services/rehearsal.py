@@ -93,7 +93,7 @@ class Rehearsal:
         self.purchase: Purchase | None = None
         self.moves: list[Move] = []
         self.news: list[Move] = []
-        self._known: set[Move] = set()
+        self._known: set[tuple[int | None, Move]] = set()
         self._agenda: list[_Planned] = []
         self._planned = 0
         self._closes_at: datetime | None = None
@@ -240,8 +240,8 @@ class Rehearsal:
                 return
             found = moves(conn, customer_id, library=self.library)
             waits_since = conversations.waiting_since(conn, [customer_id]).get(customer_id)
-        self.news = [move for move in found if move not in self._known]
-        self._known.update(self.news)
+        self.news = [move for move in found if (move.run, move) not in self._known]
+        self._known.update((move.run, move) for move in self.news)
         self.moves = sorted(
             [*self.moves, *self.news], key=lambda move: move.at
         )  # stable: of one moment, as they were found

@@ -24,6 +24,7 @@ from followup.core.timer import PATIENCE
 from followup.core.workflow import Split, Start, Trigger, Workflow, WorkflowStatus
 from followup.errors import FollowupError, NotFound, UsageError
 from followup.services import backfill, find
+from followup.services.begun import Begun
 from followup.services.choices import REACHED, Asking, asked, awaited, happening
 from followup.services.deliver import Post
 from followup.services.enroll import Entry, enroll
@@ -138,16 +139,18 @@ def simulate(
 
     Raises:
         UsageError: a response is none of the answers that the question offers, or an event cannot be made to happen.
+        FollowupError: the trigger asked for no entry.
     """
     left, coming = list(responses), list(happens)
-    before = set(rehearsal.moves)
+    begun = beginning(rehearsal, chosen)
     rehearsal.begin()
     while True:
+        own = begun.runs(rehearsal)
         for question in asked(rehearsal):
-            if question.workflow in chosen.scope and left:
+            if question.run in own and left:
                 respond(rehearsal, question, left.pop(0))
         for wait in awaited(rehearsal):
-            if wait.workflow in chosen.scope and wait.event in coming:
+            if wait.run in own and wait.event in coming:
                 coming.remove(wait.event)
                 if not wait.can_be_made:
                     raise UsageError(f"{wait.event} cannot be made to happen: it follows from what people do")
@@ -155,24 +158,16 @@ def simulate(
                 rehearsal.plan(wait.at, happening(wait), kind=wait.event)
         if not rehearsal.step():
             break
-    return Simulated(told(rehearsal, chosen, before), left, coming)
-
-
-def told(rehearsal: Rehearsal, chosen: Setting, before: set[Move]) -> list[Move]:
-    """
-    Return the moves of the workflows in scope, and those about no workflow, that are new since *before*.
-
-    Raises:
-        FollowupError: the trigger asked for no entry.
-    """
-    found = [
-        move
-        for move in rehearsal.moves
-        if move not in before and (move.workflow is None or move.workflow in chosen.scope)
-    ]
-    if not any(move.kind in {"entered", "not_entered"} for move in found):
+    if begun.entry(rehearsal) is None:
         raise FollowupError(f"the trigger of {chosen.workflow} has let nobody in")
-    return found
+    return Simulated(begun.moves(rehearsal), left, coming)
+
+
+def beginning(rehearsal: Rehearsal, chosen: Setting) -> Begun:
+    """Return how to tell the run that a prepared rehearsal is about to begin from the customer's other ones."""
+    assert rehearsal.purchase is not None, "a simulation is about an order"
+    past = frozenset((move.run, move) for move in rehearsal.moves)
+    return Begun(chosen.workflow, chosen.scope, chosen.at, rehearsal.purchase.order.number, past)
 
 
 def respond(rehearsal: Rehearsal, question: Asking, response: Response) -> None:

@@ -80,13 +80,14 @@ class Told:
     at: datetime
     person: str
     subject: str
+    key: str
 
 
 def told_about(conn: Connection, customer_id: int) -> list[Told]:
     """Return what our own people were told about a customer, in the order they were."""
     wanted = select(notices).where(notices.c.customer_id == customer_id, notices.c.told_at.is_not(None))
     rows = conn.execute(wanted.order_by(notices.c.told_at, notices.c.id))
-    return [Told(row.told_at, row.person, row.subject) for row in rows]
+    return [Told(row.told_at, row.person, row.subject, row.key) for row in rows]
 
 
 def failed(conn: Connection, waits: Mapping[int, int]) -> None:

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from followup.authoring.bundle import load
 from followup.authoring.diagnostics import Report
 from followup.authoring.samples import Sample, read_sample
+from followup.core.order import OrderStatus
 from followup.errors import FollowupError, NotFound, UsageError
 from followup.mail.message import MailIdentity
 from followup.services import converse, halt, simulate, switch
 from followup.services.endings import Endings, endings
 from followup.services.moves import Move
-from followup.services.rehearsal import A_DAY, rehearsing
+from followup.services.rehearsal import A_DAY, Rehearsal, rehearsing
 from followup.services.simulate import Kind, Response, Setting, Simulated
 from followup.store.engine import writing
 from followup.store.schema import enrollments
@@ -432,3 +435,106 @@ def test_what_the_engine_cannot_do_is_not_passed_over() -> None:
     with pytest.raises(AssertionError, match="gone is not in the pinned version"):
         rehearsal.go_on()
     rehearsal.close()
+
+
+# -- the customer's other runs --
+
+DELTA = (
+    HEAD.format(name="delta", status="live")
+    + """\
+trigger: {event: order.delivered}
+steps:
+  - wait: 5 days
+  - ask: arrived
+    timeout: 5 days
+  - branch:
+      - when: answer == "broken"
+        do: [{stop: trouble}]
+      - when: no_reply
+        do: [{stop: silent}]
+      - otherwise: [{stop: fine}]
+"""
+)
+
+
+def a_simulation(world: World, name: str, number: str, **workflows: str) -> tuple[Setting, Rehearsal]:
+    chosen = a_setting(name, **workflows)
+    chosen = simulate.setting(chosen.bundle, name, at=world.clock.now(), post=chosen.post)
+    return chosen, simulate.on_order(world.engine, chosen, number, now=world.clock.now())
+
+
+def endings_on_order(world: World, name: str, number: str, **workflows: str) -> set[tuple[str, tuple[str, ...], int]]:
+    chosen, rehearsal = a_simulation(world, name, number, **workflows)
+    found = endings(chosen, lambda _: rehearsal, 0).found
+    return {(one.outcome, one.example, one.ways) for one in found}
+
+
+def test_another_run_of_the_same_workflow_is_neither_told_nor_answered(engine: Engine, tmp_path: Path) -> None:
+    world = World(engine, tmp_path, delta=DELTA)
+    world.take_in(a_purchase("A-1"), a_purchase("A-3"))
+    world.later(days=1)
+    for number in ("A-1", "A-3"):
+        found = [move for move in on_order(world, "delta", number, [BROKEN], delta=DELTA) if move.workflow]
+        assert {move.order for move in found} == {number}
+        assert (found[-1].kind, found[-1].reason) == ("stop", "trouble")
+        assert endings_on_order(world, "delta", number, delta=DELTA) == {
+            ("trouble", ("broken",), 1),
+            ("silent", ("silence",), 1),
+            ("fine", ("fine",), 2),
+        }
+
+
+def test_the_run_that_a_new_one_supersedes_is_not_the_new_one(engine: Engine, tmp_path: Path) -> None:
+    delta = DELTA.replace("{event: order.delivered}", "{event: order.delivered, per: customer}")
+    world = World(engine, tmp_path, delta=delta)
+    world.take_in(a_purchase("A-1"))
+    world.later(days=1)
+    world.take_in(a_purchase("A-3", delivered_at=MONDAY + A_DAY))
+    world.drain()
+    world.later(days=1)
+    for number in ("A-1", "A-3"):
+        kinds = [(move.kind, move.reason) for move in on_order(world, "delta", number, delta=delta)]
+        assert kinds[0] == ("entered", "order.delivered")
+        assert kinds[-1] == ("stop", "silent")
+        assert len(endings_on_order(world, "delta", number, delta=delta)) == 3
+
+
+def test_who_may_not_come_in_is_told_and_not_who_comes_in_about_another_order(engine: Engine, tmp_path: Path) -> None:
+    text = HEAD.format(name="missed", status="live") + HELLO.format(event="order.promise_missed", more="")
+    world = World(engine, tmp_path, missed=text)
+    promised = MONDAY + 2 * A_DAY
+    world.take_in(
+        a_purchase("A-4", delivered_at=None, promised_at=promised, status=OrderStatus.PLACED),
+        a_purchase("A-5", delivered_at=None, promised_at=promised, status=OrderStatus.CANCELLED),
+    )
+    (move,) = on_order(world, "missed", "A-5", missed=text)
+    assert (move.kind, move.order, move.reason) == ("not_entered", "A-5", "the order was cancelled")
+    assert {(outcome, example) for outcome, example, _ in endings_on_order(world, "missed", "A-5", missed=text)} == {
+        ("the order was cancelled", ())
+    }
+
+
+def test_what_the_run_starts_is_told_and_what_another_run_starts_is_not(engine: Engine, tmp_path: Path) -> None:
+    first = DELTA.replace("        do: [{stop: silent}]\n", "        do: [{start: tips}, {stop: silent}]\n")
+    tips = HEAD.format(name="tips", status="live") + HELLO.format(event="manual", more="")
+    world = World(engine, tmp_path, delta=first, tips=tips)
+    world.take_in(a_purchase("A-1"), a_purchase("A-3"))
+    world.later(days=1)
+    found = on_order(world, "delta", "A-1", delta=first, tips=tips)
+    assert [(move.kind, move.order) for move in found if move.workflow == "tips"] == [
+        (kind, "A-1") for kind in ("entered", "send", "ended")
+    ]
+    picky = tips.replace("steps:", "entry: {only_if: [order.is_gift]}\nsteps:")
+    found = on_order(world, "delta", "A-1", delta=first, tips=picky)
+    assert [(move.kind, move.order) for move in found if move.workflow == "tips"] == [("not_entered", "A-1")]
+
+
+def test_whom_another_run_hands_to_is_not_told_of_here(engine: Engine, tmp_path: Path) -> None:
+    text = DELTA.replace("        do: [{stop: silent}]\n", "        do: [{handoff: tomas}, {stop: silent}]\n")
+    world = World(engine, tmp_path, delta=text)
+    world.take_in(a_purchase("A-1"), a_purchase("A-3"))
+    world.later(days=1)
+    found = on_order(world, "delta", "A-1", [FINE], delta=text)
+    assert "told" not in {move.kind for move in found}
+    found = on_order(world, "delta", "A-1", delta=text)
+    assert [move.reason for move in found if move.kind == "told"] == ["tomas: Ana, order A-1"]
