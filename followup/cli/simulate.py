@@ -193,7 +193,8 @@ def _paths(chosen: "Setting", on: "Callable[[int], Rehearsal]", customer_id: int
     found = endings(chosen, on, customer_id)
     if as_json:
         told = [_ending(one) for one in found.found]
-        output.document({"endings": told, "looked_at": found.nodes, "left_out": found.left + found.ways_left})
+        left = {"left_out": found.left + found.ways_left, "unreached": found.unreached}
+        output.document({"endings": told, "looked_at": found.nodes, **left})
     else:
         rows = [
             (_outcome(one), _range(one.letters), _range(tuple(map(round, one.days))), one.ways, ", ".join(one.example))
@@ -228,8 +229,10 @@ def _ending(ending: "Ending") -> dict[str, object]:
 def _limits(found: "Endings") -> None:
     if found.left:
         output.tell(
-            f"There is more: {found.nodes:,} futures were looked at, the shortest first, and {found.left:,} that"
-            " begin otherwise were left out"
+            f"There is more: {found.nodes:,} futures were looked at, first those in which something else happens, and"
+            f" {found.left:,} that begin otherwise were left out"
         )
     if found.ways_left:
         output.tell(f"{output.plural(found.ways_left, 'way')} through the splits were left out")
+    if found.unreached:
+        output.tell(f"None of those that were looked at led to: {', '.join(found.unreached)}")

@@ -27,7 +27,7 @@ from followup.core.decision import (
 from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited
 from followup.core.events import Event
 from followup.core.exits import event_names, find_exit
-from followup.core.facts import Facts, Sent, value_at, values_of
+from followup.core.facts import ASK, Facts, Sent, value_at, values_of
 from followup.core.message import NOT_SENT, MessageState
 from followup.core.schedule import as_moment, next_wall_time
 from followup.core.transfer import PASSED_BY
@@ -356,6 +356,28 @@ def _ends_run(sent: Sent) -> bool:
 def goes_on_unasked(workflow: Workflow, ask: Ask) -> bool:
     """Tell whether a run goes on when *ask* was not sent: a branch before the next question reads ``not_asked``."""
     return any(_reads_not_asked(later, ask.id) for later in _until_next_ask(workflow, workflow.following(ask.id)))
+
+
+def is_heeded(workflow: Workflow, ask: Ask) -> bool:
+    """Tell whether a condition may read what is said to *ask*, so that it can lead a run elsewhere."""
+    own = f"asks.{ask.id}.", f"answers.{ask.letter}", "last_reply"
+    latest = {name for step in _until_next_ask(workflow, workflow.following(ask.id)) for name in _read_by(step)}
+    anywhere = [name for step in workflow.all_steps for name in _read_by(step)]
+    anywhere += [name for way_out in workflow.exit_on if way_out.where for name in way_out.where.names]
+    return any(name.split(".")[0] in ASK for name in latest) or any(name.startswith(own) for name in anywhere)
+
+
+def _read_by(step: Step) -> Iterator[str]:
+    """Yield the names that decide what *step* does, or that it keeps for others to read."""
+    conditions = [step.when]
+    match step:
+        case Branch():
+            conditions += [case.when for case in step.cases]
+        case WaitFor():
+            conditions.append(step.where)
+        case Remember():
+            yield from (name for value in step.values.values() if isinstance(value, Text) for name in value.names)
+    yield from (name for condition in conditions if condition for name in condition.names)
 
 
 def _until_next_ask(workflow: Workflow, first: str | None) -> Iterator[Step]:

@@ -1,12 +1,16 @@
 """Every way a workflow can end: a rehearsal is forked wherever its future depends on somebody."""
 
-from collections import deque
-from collections.abc import Callable, Sequence
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import prod
+from typing import TypeAlias
 
 from followup.core.chance import variant_of
+from followup.core.decide import is_heeded
+from followup.core.workflow import Ask, Stop
 from followup.services.begun import Begun
 from followup.services.choices import Asking, Awaiting, asked, awaited, happening
 from followup.services.moves import Move
@@ -42,31 +46,54 @@ class Ending:
 
 @dataclass(slots=True)
 class Endings:
-    """``left`` counts futures that were not looked at any more; ``ways_left`` ways through splits."""
+    """
+    ``left`` counts futures that were not looked at any more; ``ways_left`` ways through splits.
+
+    ``unreached`` are the outcomes of stops to which none led, where some were left out.
+    """
 
     found: list[Ending]
     nodes: int
     left: int = 0
     ways_left: int = 0
+    unreached: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One thing that may happen at a choice; ``take`` plans it."""
+    """
+    One thing that may happen at a choice at *step*; ``take`` plans it.
 
+    ``is_usual`` is that nothing happens; ``is_heeded`` tells whether what happens can lead the run elsewhere.
+    """
+
+    step: str
     label: str
     take: Callable[[Rehearsal], None]
+    is_usual: bool
+    is_heeded: bool = True
 
 
 @dataclass(slots=True)
 class _Node:
-    """A future: the way its customer takes through splits, what was chosen so far, and what is to choose next."""
+    """
+    A future: the way its customer takes through splits, what was chosen so far, and what is to choose next.
+
+    ``rank`` puts futures in the order of the ways and options; ``unusual`` counts the choices that make a difference
+    to nothing, and those that may make one, at which something happened.
+    """
 
     rehearsal: Rehearsal
     begun: Begun
     way: tuple[str, ...]
-    led: tuple[str, ...] = ()
+    rank: tuple[int, ...]
+    led: tuple[_Option, ...] = ()
     choices: tuple[tuple[_Option, ...], ...] = ()
+
+    @property
+    def unusual(self) -> tuple[int, int]:
+        happened = [option.is_heeded for option in self.led if not option.is_usual]
+        return happened.count(False), happened.count(True)
 
     @property
     def end(self) -> Move | None:
@@ -81,7 +108,7 @@ class _Node:
     def example(self) -> tuple[str, ...]:
         """Return what leads here; a split that was not come to leads nowhere."""
         taken = {_label(move.step, move.reason) for move in self.begun.moves(self.rehearsal) if move.kind == "split"}
-        return (*(label for label in self.way if label in taken), *self.led)
+        return (*(label for label in self.way if label in taken), *(option.label for option in self.led))
 
 
 def endings(
@@ -96,50 +123,101 @@ def endings(
         most: how many futures are looked at.
     """
     ways, ways_left = ([((), customer_id)], 0) if customer_id is not None else _ways(chosen)
-    search = _Search(most)
+    search = _Search(chosen, most)
     nodes = []
-    for led, whose in ways:
+    for number, (way, whose) in enumerate(ways):
         rehearsal = prepared(whose)
         begun = beginning(rehearsal, chosen)
         rehearsal.begin()
-        node = _Node(rehearsal, begun, led)
-        node.choices = _choices(node)
+        node = _Node(rehearsal, begun, way, (number,))
+        node.choices = search.choices_of(node)
         nodes.append(node)
     search.run(nodes)
     found = sorted(search.found.values(), key=lambda one: (len(one.example), one.example))
-    return Endings(found, search.nodes, search.left, ways_left)
+    unreached = _unreached(chosen, found) if search.left or ways_left else []
+    return Endings(found, search.nodes, search.left, ways_left, unreached)
+
+
+def _unreached(chosen: Setting, found: Sequence[Ending]) -> list[str]:
+    reached = {one.step for one in found}
+    stops = [step for step in chosen.meant.all_steps if isinstance(step, Stop) and step.id not in reached]
+    return list(dict.fromkeys(step.outcome for step in stops))
+
+
+_Place: TypeAlias = tuple[int, int, int, int, tuple[int, ...]]
 
 
 class _Search:
-    """Looks at the futures with the fewest happenings first."""
+    """
+    Goes to the ends of futures: first of those in which something happens that has not been tried yet.
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    Of futures that are equal in that, those come first in which less happens, above all less of what no condition
+    reads; and then the one that is nearest to its end.
+    """
+
+    def __init__(self, chosen: Setting, most: int) -> None:
+        self.chosen, self.most = chosen, most
         self.found: dict[tuple[str, str | None, str], Ending] = {}
+        self.ranks: dict[tuple[str, str | None, str], tuple[int, int, tuple[int, ...]]] = {}  # of the examples
         self.seen: set[tuple[str, ...]] = set()
+        self.tried: Counter[tuple[str, str]] = Counter()
         self.nodes = self.left = 0
 
     def run(self, roots: Sequence[_Node]) -> None:
-        ahead = deque(roots)
-        while ahead:
-            node = ahead.popleft()
-            if self.nodes >= self.most:
-                self.left += 1
-                node.rehearsal.close()
+        ahead = [self._placed(node) for node in roots]
+        while ahead and self.nodes < self.most:
+            place, node = heapq.heappop(ahead)
+            if place != (now := self._place(node)):  # what it would try has been tried since
+                heapq.heappush(ahead, (now, node))
                 continue
             self.nodes += 1
-            while not node.choices and node.rehearsal.step():
-                node.choices = _choices(node)
-            if not node.choices:
-                self._note(node)
-                node.rehearsal.close()
-                continue
-            options, *rest = node.choices
-            for number, option in enumerate(options, start=1):
-                last = number == len(options)
-                future = node.rehearsal if last else node.rehearsal.fork()
-                option.take(future)
-                ahead.append(_Node(future, node.begun, node.way, (*node.led, option.label), tuple(rest)))
+            if node.led:
+                self.tried[node.led[-1].step, node.led[-1].label] += 1
+            for future in self._follow(node):
+                heapq.heappush(ahead, self._placed(future))
+        self.left = len(ahead)
+        for _, node in ahead:
+            node.rehearsal.close()
+
+    def _placed(self, node: _Node) -> tuple[_Place, _Node]:
+        return self._place(node), node
+
+    def _place(self, node: _Node) -> _Place:
+        tried = self.tried[node.led[-1].step, node.led[-1].label] if node.led else 0
+        return tried, *node.unusual, -len(node.led), node.rank
+
+    def _follow(self, node: _Node) -> Iterator[_Node]:
+        """Go on to the next choice, and yield a future for each of its options; at the end, note it."""
+        while not node.choices and node.rehearsal.step():
+            node.choices = self.choices_of(node)
+        if not node.choices:
+            self._note(node)
+            node.rehearsal.close()
+            return
+        options, *rest = node.choices
+        for number, option in enumerate(options, start=1):
+            future = node.rehearsal if number == len(options) else node.rehearsal.fork()
+            option.take(future)
+            yield _Node(future, node.begun, node.way, (*node.rank, number), (*node.led, option), tuple(rest))
+
+    def choices_of(self, node: _Node) -> tuple[tuple[_Option, ...], ...]:
+        """Return what the last step has made the run's future depend on; what it started goes on in silence."""
+        if node.end is not None:
+            return ()
+        own = node.begun.runs(node.rehearsal)
+        questions = (self._responses(one) for one in asked(node.rehearsal) if one.run in own)
+        waits = (_outcomes(one) for one in awaited(node.rehearsal) if one.run in own and one.can_be_made)
+        return (*questions, *waits)
+
+    def _responses(self, question: Asking) -> tuple[_Option, ...]:
+        possible = [Response(Kind.ANSWER, answer) for answer in question.offered]
+        possible += [Response(Kind.REPLY, WORDS), Response(Kind.SILENCE)]
+        step = self.chosen.meant.step(question.step) if question.workflow == self.chosen.workflow else None
+        heeded = isinstance(step, Ask) and is_heeded(self.chosen.meant, step)
+        return tuple(
+            _Option(question.step, str(one), _responding(question, one), one.kind is Kind.SILENCE, heeded)
+            for one in possible
+        )
 
     def _note(self, node: _Node) -> None:
         moves = node.begun.moves(node.rehearsal)
@@ -157,18 +235,9 @@ class _Search:
         known.ways += 1
         known.letters = (min(known.letters[0], letters), max(known.letters[1], letters))
         known.days = (min(known.days[0], days), max(known.days[1], days))
-        if len(example) < len(known.example):
-            known.example, known.moves = example, moves
-
-
-def _choices(node: _Node) -> tuple[tuple[_Option, ...], ...]:
-    """Return what the last step has made the run's future depend on; what it started goes on in silence."""
-    if node.end is not None:
-        return ()
-    own = node.begun.runs(node.rehearsal)
-    questions = (_responses(one) for one in asked(node.rehearsal) if one.run in own)
-    waits = (_outcomes(one) for one in awaited(node.rehearsal) if one.run in own and one.can_be_made)
-    return (*questions, *waits)
+        rank = (len(example), len(node.rank), node.rank)
+        if rank <= self.ranks.setdefault(key, rank):
+            self.ranks[key], known.example, known.moves = rank, example, moves
 
 
 def _run(node: _Node) -> tuple[StoredEnrollment | None, int]:
@@ -181,12 +250,6 @@ def _run(node: _Node) -> tuple[StoredEnrollment | None, int]:
     return runs.get(node.begun.run(node.rehearsal) or 0), len(sent)
 
 
-def _responses(question: Asking) -> tuple[_Option, ...]:
-    possible = [Response(Kind.ANSWER, answer) for answer in question.offered]
-    possible += [Response(Kind.REPLY, WORDS), Response(Kind.SILENCE)]
-    return tuple(_Option(str(one), _responding(question, one)) for one in possible)
-
-
 def _responding(question: Asking, response: Response) -> Callable[[Rehearsal], None]:
     return lambda rehearsal: respond(rehearsal, question, response)
 
@@ -197,8 +260,8 @@ def _outcomes(wait: Awaiting) -> tuple[_Option, ...]:
         rehearsal.plan(wait.at, happening(wait), kind=wait.event)
 
     return (
-        _Option(wait.event, happens),
-        _Option(f"no {wait.event}", lambda rehearsal: rehearsal.unplan(wait.event)),
+        _Option(wait.step, wait.event, happens, is_usual=False),
+        _Option(wait.step, f"no {wait.event}", lambda rehearsal: rehearsal.unplan(wait.event), is_usual=True),
     )
 
 

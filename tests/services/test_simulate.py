@@ -343,6 +343,46 @@ def test_the_search_ends_and_says_so() -> None:
     assert (found.nodes, found.left) == (3, 4)
 
 
+FIVE = HEAD.format(name="five", status="live") + (
+    "trigger: {event: order.delivered}\nsteps:\n"
+    + "".join(f"  - {{ask: arrived, id: q{number}, timeout: 5 days}}\n  - wait: 2 days\n" for number in range(1, 6))
+)
+TURNS = "  - branch:\n      - when: {when}\n        do: [{{stop: bad}}]\n      - otherwise: [{{stop: good}}]\n"
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        'answer == "broken"',
+        'asks.q1.answer == "broken"',
+        'asks.q2.answer == "fine" and asks.q5.replied',
+        "asks.q1.no_reply and asks.q2.no_reply and asks.q3.no_reply and asks.q4.no_reply and asks.q5.no_reply",
+    ],
+)
+def test_endings_after_many_questions_are_found_early(when: str) -> None:
+    chosen = a_setting("five", five=FIVE + TURNS.format(when=when))
+    found = endings(chosen, lambda who: simulate.on_sample(chosen, a_sample(), customer_id=who), None, most=60)
+    assert {one.outcome for one in found.found} == {"bad", "good"}
+    assert found.left > 0
+    assert found.unreached == []
+
+
+def test_an_ending_behind_many_answers_is_found_early() -> None:
+    stops = "  - branch: [{{when: no_reply, do: [{{stop: silent {number}}}]}}]\n  - wait: 2 days\n"
+    asks = "  - {{ask: arrived, id: q{number}, timeout: 5 days}}\n"
+    steps = "".join((asks + stops).format(number=number) for number in range(1, 7))
+    text = HEAD.format(name="chain", status="live") + f"trigger: {{event: order.delivered}}\nsteps:\n{steps}"
+    chosen = a_setting("chain", chain=text)
+    found = endings(chosen, lambda who: simulate.on_sample(chosen, a_sample(), customer_id=who), None, most=40)
+    assert {one.outcome for one in found.found} == {*(f"silent {number}" for number in range(1, 7)), "finished"}
+
+
+def test_stops_that_were_not_reached_are_named_where_futures_were_left_out() -> None:
+    chosen = a_setting("five", five=FIVE + TURNS.format(when='answer == "broken"'))
+    found = endings(chosen, lambda who: simulate.on_sample(chosen, a_sample(), customer_id=who), None, most=6)
+    assert (len(found.found), found.unreached) == (1, ["bad"])
+
+
 # -- a real customer --
 
 
