@@ -37,6 +37,10 @@ class _OnceAMinute(logging.Filter):
         return True
 
 
+def _wants_colour() -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # noqa: TID251 - the terminal's, not ours
+
+
 def configure(level: str, log_format: LogFormat, *, stream: TextIO | None = None) -> None:
     """
     Send the log of this process to *stream* (default: stderr), one line per record.
@@ -49,7 +53,7 @@ def configure(level: str, log_format: LogFormat, *, stream: TextIO | None = None
         structlog.processors.JSONRenderer()
         if as_json
         else structlog.dev.ConsoleRenderer(
-            colors=to.isatty() and not os.environ.get("NO_COLOR"),  # noqa: TID251 - the terminal's, not ours
+            colors=to.isatty() and _wants_colour(),
             sort_keys=False,
             exception_formatter=structlog.dev.plain_traceback,  # where rich is installed it would print locals
         )

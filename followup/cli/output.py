@@ -299,5 +299,6 @@ def talks_to_people() -> bool:
 
 
 def _colour(stream: Any) -> bool:
-    """Tell whether to colour: on terminals only, and not where NO_COLOR is set (no-color.org)."""
-    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")  # noqa: TID251 - the terminal's, not ours
+    """Tell whether to colour: on terminals that can, and not where NO_COLOR is set (no-color.org)."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # noqa: TID251 - the terminal's
+    return bool(stream.isatty()) and wanted

@@ -264,7 +264,11 @@ def test_what_is_shown_keeps_within_the_terminal(
 
 
 def test_colour_is_for_terminals_that_want_it(played: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     assert "\x1b[1m" in on_a_terminal(start, "workflows", "list")
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b[" not in on_a_terminal(start, "workflows", "list")
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in on_a_terminal(start, "workflows", "list")
     assert "\x1b[" not in on_a_terminal(start, "why", "nothing")
