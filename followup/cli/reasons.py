@@ -1,6 +1,6 @@
 """``why``: what happened with an order and what did not, with every recorded decision."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 from followup.cli import output
 from followup.core.message import MessageState
 from followup.core.reach import Reach
+from followup.core.replies import Source
 
 if TYPE_CHECKING:
+    from followup.core.replies import Response
     from followup.core.schedule import Calendar
-    from followup.services.why import Run, Why
+    from followup.services.why import Run, Waiting, Why
     from followup.store.decisions import Decided
     from followup.store.messages import StoredMessage
+
+LONGEST_WORDS = 200  # signs of a reply, or of a comment
+MOMENT = len("Mon 02 Mar 2026 09:00 +00:00")
 
 
 def tell(why: "Why") -> None:
@@ -27,8 +32,10 @@ def tell(why: "Why") -> None:
     _tell_unseen([why])
     if not (why.runs or why.decisions or why.unseen):
         output.say("There is no workflow that could look at it.")
-    elif not (why.runs or why.decisions) and any(one.values for one in why.unseen):  # what happened can be caught up on
-        output.hint(f"followup trigger WORKFLOW --order {order.number}", "enroll it by hand")
+    elif not (why.runs or why.decisions):
+        for one in why.unseen:
+            if one.by_hand:
+                output.hint(f"followup trigger {one.workflow} --order {order.number}", "enroll it by hand")
 
 
 def tell_customer(explained: "list[Why]") -> None:
@@ -55,6 +62,7 @@ def _tell_refused(explained: "list[Why]", *, by_order: bool = False) -> None:
         output.say("not entered")
     for one, why in refused:
         about = f", {_about(why)}" if by_order else ""
+        about += ", by hand" if why.is_by_hand(one) else ""
         reason = f"{one.workflow}{about}: {one.reason.removeprefix('entry: ')}"
         lead = f"  {output.local(one.at, why.calendar.zone)}  "
         output.entry(lead, f"{reason}{_values(one.values, why.calendar, besides=one.at)}")
@@ -68,6 +76,8 @@ def _tell_unseen(explained: "list[Why]", *, by_order: bool = False) -> None:
     for one, why in unseen:
         about = f", {_about(why)}" if by_order and why.order else ""
         output.entry("  ", f"{one.workflow}{about}: {one.reason}{_values(one.values, why.calendar)}")
+        if one.refused:
+            output.entry("    ", f"nor would it come in by hand: {one.refused.removeprefix('entry: ')}")
 
 
 def _tell_run(run: "Run", why: "Why", *, about: str = "") -> None:
@@ -77,13 +87,56 @@ def _tell_run(run: "Run", why: "Why", *, about: str = "") -> None:
     if run.reach is not None:
         _tell_reach(run, calendar)
         return
-    lines = [] if why.step else [(enrollment.entered_at, "entered")]
-    lines += [line for message in run.messages for line in _letter(message, decisions)]
-    lines += [(one.at, _decision(one, calendar)) for one in decisions]
-    if run.enrollment.wake_at and why.step in {None, enrollment.position.step}:
-        lines.append((run.enrollment.wake_at, "looks again"))
-    for at, text in sorted(lines, key=lambda line: line[0]):
-        output.entry(f"  {output.local(at, calendar.zone)}  ", text)
+    if not why.step:
+        output.entry(f"  {output.local(enrollment.entered_at, calendar.zone)}  ", "entered")
+    for at, one in run.story(decisions):
+        if text := _told(one, run, decisions, calendar):
+            output.entry(f"  {output.local(at, calendar.zone)}  ", text)
+    _tell_waiting(run, calendar)
+
+
+def _told(
+    one: "StoredMessage | Response | Decided", run: "Run", decisions: "list[Decided]", calendar: "Calendar"
+) -> str:
+    from followup.core.replies import Response
+    from followup.store.decisions import Decided
+
+    if isinstance(one, Response):
+        return _response(one)
+    if isinstance(one, Decided):
+        return _decision(one, calendar)
+    return _letter(one, run, decisions)
+
+
+def _response(said: "Response") -> str:
+    words = output.quoted(said.text, most=LONGEST_WORDS) if said.text else ""
+    if said.source is not Source.REPLY:
+        return " ".join(part for part in (f"answer to {said.step}: {said.answer}", words) if part)
+    means = f"  (= {said.answer})" if said.answer else ""
+    return f"reply to {said.step}: {words or '(no words)'}{means}"
+
+
+def _tell_waiting(run: "Run", calendar: "Calendar") -> None:
+    if run.waiting is not None:
+        output.entry(f"  {'now':<{MOMENT}}  ", _waits(run, run.waiting, calendar))
+
+
+def _waits(run: "Run", waiting: "Waiting", calendar: "Calendar") -> str:
+    from followup.services.why import Awaits
+
+    until = output.local(waiting.until, calendar.zone)
+    match waiting.on:
+        case Awaits.WORKER:
+            moved = run.enrollment.is_fresh
+            since = f"since it was moved to what was applied, {until}" if moved else f"at it; that is due since {until}"
+            return f"no worker has looked {since}"
+        case Awaits.TIME:
+            return f"waits until {until}: {waiting.step}"
+        case Awaits.EVENT:
+            return f"waits for {waiting.what} until {until}: {waiting.step}"
+        case Awaits.ANSWER:
+            reminds = f"; reminded on {output.local(waiting.reminds_at, calendar.zone)}" if waiting.reminds_at else ""
+            return f"waits for an answer to {waiting.what} until {until}{reminds}"
 
 
 def _place(run: "Run") -> str:
@@ -110,8 +163,8 @@ def _tell_reach(run: "Run", calendar: "Calendar") -> None:
             output.say("  not reached: the run ended before")
     if run.turn is not None:
         output.entry(f"  {output.local(run.turn.at, calendar.zone)}  ", _decision(run.turn, calendar))
-    if run.enrollment.wake_at and run.reach in {Reach.HERE, Reach.NOT_YET}:
-        output.entry(f"  {output.local(run.enrollment.wake_at, calendar.zone)}  ", "looks again")
+    if run.reach in {Reach.HERE, Reach.NOT_YET}:
+        _tell_waiting(run, calendar)
 
 
 def _phase(run: "Run") -> str:
@@ -119,16 +172,16 @@ def _phase(run: "Run") -> str:
     return (run.under_way or run.enrollment.enrollment.position.phase).value
 
 
-def _letter(message: "StoredMessage", decisions: "list[Decided]") -> Iterator[tuple[datetime, str]]:
-    """Yield when a letter left, began to leave, or will; what stopped one is among the decisions."""
-    about = "reminder" if message.round else "letter"
+def _letter(message: "StoredMessage", run: "Run", decisions: "list[Decided]") -> str:
+    """Return how a letter stands; nothing of one that something stopped, which is among the decisions."""
+    about = f"{'reminder' if message.round else 'letter'} {message.letter}: {message.state.value}"
     if message.accepted_at is not None:
-        yield message.accepted_at, f"{about} {message.letter}: {message.state.value}"
-        return
-    at = message.sending_at or message.due_at  # a letter that is due again has no time of sending any more
-    if at is not None and not any(one.verdict == message.state and one.message_id == message.id for one in decisions):
-        why = f", {message.reason}" if message.reason and message.state is not MessageState.DUE else ""
-        yield at, f"{about} {message.letter}: {message.state.value}{why}"
+        return about
+    if any(one.verdict == message.state and one.message_id == message.id for one in decisions):
+        return ""
+    if message.state is MessageState.DUE:
+        return f"{about}; no letter leaves while {run.stopped}" if run.stopped else about
+    return f"{about}, {message.reason}" if message.reason else about
 
 
 def _decision(decided: "Decided", calendar: "Calendar") -> str:
@@ -169,8 +222,9 @@ def as_document(why: "Why") -> Mapping[str, object]:
         "order": why.order.number if why.order else None,
         "customer": why.customer.email,
         "runs": [_run_document(run) | (_reach_document(run) if why.step else {}) for run in why.runs],
-        "decisions": [asdict(decided) for decided in why.decisions],
+        "decisions": [asdict(decided) | {"by_hand": why.is_by_hand(decided)} for decided in why.decisions],
         "did_not_look": [asdict(one) for one in why.unseen],
+        "halted": why.halted,
     }
 
 
@@ -197,6 +251,12 @@ def _run_document(run: "Run") -> dict[str, object]:
             }
             for message in run.messages
         ],
+        "responses": [
+            {"at": one.at, "step": one.step, "source": one.source.value, "answer": one.answer, "text": one.text}
+            for one in run.responses
+        ],
+        "waiting": asdict(run.waiting) if run.waiting else None,
+        "stopped": run.stopped,
     }
 
 

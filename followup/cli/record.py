@@ -206,3 +206,6 @@ def why_command(about: str, step: str | None, as_json: bool) -> None:
     else:
         for one in found:
             reasons.tell(one)
+    halted = next((one.halted for one in found if one.halted), None)
+    if halted is not None:
+        output.tell(f"HALTED, no letter leaves: {halted} (followup unhalt)")

@@ -22,6 +22,7 @@ from followup.store import audit, enrollments, events, orders
 from followup.store.engine import writing
 
 BATCH = 200
+ACTION = "trigger"  # what an operator did
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def trigger(
             if dry_run:
                 raise _DryRun(asked)
             entered = sum(one.result.enrollment_id is not None for one in asked)
-            audit.add(conn, "trigger", {"workflow": workflow_name, "asked": len(asked), "entered": entered}, now=now)
+            audit.add(conn, ACTION, {"workflow": workflow_name, "asked": len(asked), "entered": entered}, now=now)
     except _DryRun as dry:
         return dry.asked
     return asked

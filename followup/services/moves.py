@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from followup.core.enrollment import EnrollmentState, Phase
 from followup.core.events import Event, EventKind
 from followup.core.message import MessageState
-from followup.core.workflow import Ask, Stop, WaitFor
+from followup.core.workflow import Ask, Stop, WaitFor, Workflow
 from followup.services.handoff import run_of_notice
 from followup.services.library import Library
 from followup.store import decisions, enrollments, events, messages, notices, orders
@@ -59,9 +59,39 @@ _SAID = {  # the kind of move, and where the event says what it was
 }
 _STANDS = {MessageState.UNKNOWN, MessageState.REJECTED}  # that it is blocked was decided
 
-_Place: TypeAlias = tuple[datetime, int, int, int]  # when; of that moment: of which run, at which step, what first
+Place: TypeAlias = tuple[datetime, int, int, int]  # when; of that moment: of which run, at which step, what first
 _BEFORE, _AFTER = -1, 1_000_000_000
-_CAUSE, _DECISION, _EFFECT = range(3)
+CAUSE, _DECISION, EFFECT = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """
+    Where what happened in a run stands among all that did: in order of time, and what led to something before that.
+
+    ``steps`` has the number of each, in the order of the file.
+    """
+
+    run_id: int
+    steps: Mapping[str, int]
+
+    @classmethod
+    def of(cls, run_id: int, workflow: Workflow) -> "Places":
+        return cls(run_id, {step.id: number for number, step in enumerate(workflow.all_steps)})
+
+    @property
+    def first(self) -> tuple[int, int, int]:
+        return self.run_id, _BEFORE, CAUSE
+
+    def at_step(self, at: datetime, step: str | None, rank: int) -> Place:
+        return at, self.run_id, self.steps.get(step or "", _AFTER), rank
+
+    def of_decision(self, decided: Decided) -> Place:
+        if decided.verdict in {"ended", "exited"}:
+            return decided.at, self.run_id, _AFTER, EFFECT
+        if decided.verdict == "held_out" or (decided.step and decided.step not in self.steps):
+            return decided.at, self.run_id, _BEFORE, _DECISION
+        return self.at_step(decided.at, decided.step, _DECISION)
 
 
 def moves(conn: Connection, customer_id: int, *, library: Library) -> list[Move]:
@@ -80,10 +110,7 @@ class _Record:
     def __init__(self, conn: Connection, customer_id: int, library: Library) -> None:
         self.runs = {run.id: run for run in enrollments.of_customer(conn, customer_id)}
         self.workflows = {key: library.workflow(conn, run.version_id) for key, run in self.runs.items()}
-        self.steps = {
-            key: {step.id: number for number, step in enumerate(workflow.all_steps)}
-            for key, workflow in self.workflows.items()
-        }
+        self.places = {key: Places.of(key, workflow) for key, workflow in self.workflows.items()}
         written = messages.of_enrollments(conn, self.runs).values()
         self.letters = {letter.id: letter for letters in written for letter in letters}
         self.timeline = events.timeline(conn, customer_id)
@@ -93,7 +120,7 @@ class _Record:
         bought = orders.load(conn, [order_id for order_id in concerned if order_id is not None])
         self.numbers = {order.id: order.number for order in bought.values()}
 
-    def placed(self) -> Iterator[tuple[_Place, Move]]:
+    def placed(self) -> Iterator[tuple[Place, Move]]:
         for run in self.runs.values():
             yield from self._run(run)
         for event in self.timeline:
@@ -104,19 +131,16 @@ class _Record:
             yield from self._letter(letter)
         for one in self.told:
             move = Move(at=one.at, kind="told", reason=f"{one.person}: {one.subject}", run=run_of_notice(one.key))
-            yield (one.at, _AFTER, 0, _EFFECT), move
+            yield (one.at, _AFTER, 0, EFFECT), move
 
-    def _place(self, at: datetime, run_id: int, step: str | None, rank: int) -> _Place:
-        return at, run_id, self.steps[run_id].get(step or "", _AFTER), rank
-
-    def _run(self, run: StoredEnrollment) -> Iterator[tuple[_Place, Move]]:
+    def _run(self, run: StoredEnrollment) -> Iterator[tuple[Place, Move]]:
         enrollment, position = run.enrollment, run.enrollment.position
         workflow, order = enrollment.workflow, self.numbers.get(run.order_id or 0)
         if enrollment.state is not EnrollmentState.HELD_OUT:
             at, trigger = enrollment.entered_at, enrollment.trigger_event_id
             because = next((event.kind for event in self.timeline if event.id == trigger), "")
             move = Move(at=at, kind="entered", workflow=workflow, order=order, reason=because, run=run.id)
-            yield (at, run.id, _BEFORE, _CAUSE), move
+            yield (at, *self.places[run.id].first), move
         if position.phase is Phase.WAITING and position.step is not None and not run.is_fresh:
             step = self.workflows[run.id].step(position.step)
             move = Move(
@@ -129,7 +153,7 @@ class _Record:
                 until=run.wake_at,
                 run=run.id,
             )
-            yield self._place(position.since, run.id, position.step, _EFFECT), move
+            yield self.places[run.id].at_step(position.since, position.step, EFFECT), move
 
     def _about(self, letter: StoredMessage, at: datetime) -> Move:
         """Return a move about *letter* that does not say yet what it is."""
@@ -144,19 +168,19 @@ class _Record:
             run=letter.enrollment_id,
         )
 
-    def _event(self, event: Event) -> Iterator[tuple[_Place, Move]]:
+    def _event(self, event: Event) -> Iterator[tuple[Place, Move]]:
         at = event.occurred_at
         if event.kind == EventKind.CONVERSATION_CLOSED:
-            yield (at, 0, 0, _CAUSE), Move(at=at, kind="closed")
+            yield (at, 0, 0, CAUSE), Move(at=at, kind="closed")
             return
         message_id = event.data.get("message_id")
         letter = self.letters.get(message_id) if isinstance(message_id, int) else None
         if event.kind in _SAID and letter is not None:
             kind, where = _SAID[event.kind]
             move = replace(self._about(letter, at), kind=kind, reason=str(event.data.get(where) or ""))
-            yield self._place(at, letter.enrollment_id, letter.step, _CAUSE), move
+            yield self.places[letter.enrollment_id].at_step(at, letter.step, CAUSE), move
 
-    def _decision(self, decided: Decided) -> tuple[_Place, Move]:
+    def _decision(self, decided: Decided) -> tuple[Place, Move]:
         letter, run_id = self.letters.get(decided.message_id or 0), decided.enrollment_id
         move = Move(
             at=decided.at,
@@ -173,11 +197,7 @@ class _Record:
         )
         if run_id is None:
             return (decided.at, _AFTER, 0, _DECISION), move
-        if decided.verdict in {"ended", "exited"}:
-            return (decided.at, run_id, _AFTER, _EFFECT), move
-        if decided.verdict == "held_out" or (decided.step and decided.step not in self.steps[run_id]):
-            return (decided.at, run_id, _BEFORE, _DECISION), move
-        return self._place(decided.at, run_id, decided.step, _DECISION), move
+        return self.places[run_id].of_decision(decided), move
 
     def _kind(self, decided: Decided) -> str:
         """Return what was decided in one word; a run that a ``stop`` ended is told from one that was through."""
@@ -186,7 +206,7 @@ class _Record:
             return "stop" if isinstance(step, Stop) else "ended"
         return _KINDS.get(decided.verdict, decided.verdict)
 
-    def _letter(self, letter: StoredMessage) -> Iterator[tuple[_Place, Move]]:
+    def _letter(self, letter: StoredMessage) -> Iterator[tuple[Place, Move]]:
         at, reason = letter.accepted_at, ""
         step = self.workflows[letter.enrollment_id].step(letter.step)
         asks = isinstance(step, Ask) or (step is None and letter.question is not None)  # None: taken out since
@@ -195,7 +215,7 @@ class _Record:
             at, kind, reason = letter.sending_at or letter.due_at, letter.state.value, letter.reason or ""
         if at is not None:
             move = replace(self._about(letter, at), kind=kind, reason=reason)
-            yield self._place(at, letter.enrollment_id, letter.step, _EFFECT), move
+            yield self.places[letter.enrollment_id].at_step(at, letter.step, EFFECT), move
 
 
 def _reason(decided: Decided) -> str:

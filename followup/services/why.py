@@ -3,25 +3,42 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
 
 from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle, load_workflow
+from followup.core.asks import timeout_at
 from followup.core.customer import Customer, normalize_address
-from followup.core.enrollment import Phase
+from followup.core.enrollment import EnrollmentState, Phase
 from followup.core.events import ORDER_EVENTS, Event, EventKind
 from followup.core.message import MessageState
 from followup.core.order import Order
 from followup.core.reach import Reach, reach
+from followup.core.replies import Response
 from followup.core.schedule import Calendar
-from followup.core.workflow import Workflow, WorkflowStatus
+from followup.core.workflow import Ask, WaitFor, Workflow, WorkflowStatus
 from followup.errors import NotFound
-from followup.services import find
+from followup.services import backfill, facts, find
 from followup.services.deploy import APPLY, ROLLBACK
-from followup.services.facts import calendar_for
+from followup.services.enroll import would_enter
+from followup.services.facts import Known, calendar_for
 from followup.services.library import Library
-from followup.store import audit, bundles, customers, decisions, enrollments, events, messages, orders
+from followup.services.moves import CAUSE, EFFECT, Place, Places
+from followup.store import (
+    audit,
+    bundles,
+    customers,
+    decisions,
+    enrollments,
+    events,
+    halts,
+    messages,
+    orders,
+    replies,
+    switches,
+)
 from followup.store.decisions import Decided
 from followup.store.engine import reading
 from followup.store.enrollments import StoredEnrollment
@@ -32,31 +49,79 @@ TURNS = frozenset(["branch", "split", "skipped"])  # what is decided where a run
 ENDS = frozenset(["ended", "exited", "held_out"])
 
 
+class Awaits(StrEnum):
+    """What a run waits for."""
+
+    WORKER = "a worker"  # something is due, and nobody has looked at the run yet
+    TIME = "time"
+    EVENT = "an event"
+    ANSWER = "an answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """
+    What a run waits for at ``step``, and until when at most; ``what`` names the event, or the letter to be answered.
+
+    ``until`` of a run that nobody has looked at yet is when that fell due. ``reminds_at`` is when a question that is
+    not answered is asked again.
+    """
+
+    on: Awaits
+    step: str
+    until: datetime
+    what: str = ""
+    reminds_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """
-    One enrollment, with its messages and the version of its workflow.
+    One enrollment, with its messages, what was answered to them, and the version of its workflow.
 
-    ``under_way`` is the state of the letter that it waits for where it stands. Where only one step was asked about,
-    and nothing of it is on the record, ``reach`` is how the run stands to it, and ``turn`` what was decided last of
-    what keeps it from there.
+    ``under_way`` is the state of the letter that it waits for where it stands, ``waiting`` what else it waits for, and
+    ``stopped`` why an operator lets no letter of it leave. Where only one step was asked about, and nothing of it is on
+    the record, ``reach`` is how the run stands to it, and ``turn`` what was decided last of what keeps it from there.
     """
 
     enrollment: StoredEnrollment
     workflow: Workflow
     messages: list[StoredMessage]
+    responses: list[Response]
     under_way: MessageState | None = None
+    waiting: Waiting | None = None
+    stopped: str | None = None
     reach: Reach | None = None
     turn: Decided | None = None
+
+    def story(self, decided: Iterable[Decided]) -> "list[tuple[datetime, StoredMessage | Response | Decided]]":
+        """Return letters, answers and what was *decided*, by when they were; of one moment, what led to what first."""
+        places = Places.of(self.enrollment.id, self.workflow)
+        placed: list[tuple[Place, StoredMessage | Response | Decided]] = [
+            (places.of_decision(one), one) for one in decided
+        ]
+        placed += [(places.at_step(one.at, one.step, CAUSE), one) for one in self.responses]
+        for letter in self.messages:
+            at = letter.accepted_at or letter.sending_at or letter.due_at
+            if at is not None:  # a letter that is due again has no time of sending any more
+                placed.append((places.at_step(at, letter.step, EFFECT), letter))
+        return [(place[0], one) for place, one in sorted(placed, key=lambda one: one[0])]
 
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A workflow that did not look at an order, or at a customer, and why."""
+    """
+    A workflow that did not look at an order, or at a customer, and why.
+
+    ``by_hand`` tells whether the order would be let in if somebody asked for it; ``refused`` is why not, if that was
+    looked at.
+    """
 
     workflow: str
     reason: str
     values: Mapping[str, object] = field(default_factory=dict)
+    by_hand: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +129,8 @@ class Why:
     """
     Everything that was decided about an order, in the order it was, how its runs stand, and who never looked at it.
 
-    ``order`` is None for what is about a customer and no order.
+    ``order`` is None for what is about a customer and no order. ``halted`` is why no letter leaves at all, if none
+    does; ``asked_for`` has workflow and moment of each time when somebody asked by hand to let orders in.
     """
 
     order: Order | None
@@ -74,10 +140,16 @@ class Why:
     decisions: list[Decided]
     unseen: list[Unseen]
     step: str | None = None  # the only one that was asked about
+    halted: str | None = None
+    asked_for: frozenset[tuple[str, datetime]] = frozenset()
 
     def of_run(self, run: Run) -> list[Decided]:
         """Return what was decided in *run*."""
         return [one for one in self.decisions if one.enrollment_id == run.enrollment.id]
+
+    def is_by_hand(self, decided: Decided) -> bool:
+        """Tell whether somebody had asked for the entry that was decided about."""
+        return (decided.workflow, decided.at) in self.asked_for
 
     @property
     def refused(self) -> list[Decided]:
@@ -147,6 +219,23 @@ def _under_way(run: StoredEnrollment, letters: Iterable[StoredMessage]) -> Messa
     return next((letter.state for letter in letters if letter.step == position.step), None)
 
 
+def _awaited(run: StoredEnrollment, known: Known, now: datetime) -> Waiting | None:
+    """Return what an active run waits for, if that is something else than its letter."""
+    position, wake_at = run.enrollment.position, run.wake_at
+    if wake_at is None or position.step is None:
+        return None
+    if wake_at <= now:
+        return Waiting(Awaits.WORKER, position.step, wake_at)
+    step = known.workflow.step(position.step)
+    if isinstance(step, WaitFor):
+        return Waiting(Awaits.EVENT, step.id, wake_at, step.event)
+    sent = known.facts.sent.get((position.step, 0))
+    gives_up = timeout_at(step, sent, known.facts) if isinstance(step, Ask) and sent else None
+    if isinstance(step, Ask) and gives_up is not None:
+        return Waiting(Awaits.ANSWER, step.id, gives_up, step.letter, wake_at if wake_at < gives_up else None)
+    return Waiting(Awaits.TIME, position.step, wake_at)
+
+
 def _about(order: Order | None, runs: Iterable[Run], decided: Iterable[Decided]) -> list[Decided]:
     """Return what was decided in those of *runs* that are about *order*, and about it outside of all runs."""
     order_id = order.id if order else None
@@ -160,19 +249,45 @@ class _Record:
     """What is on record about one customer, as far as several explanations need it."""
 
     def __init__(self, conn: Connection, customer_id: int, library: Library, now: datetime) -> None:
-        self.conn, self.library = conn, library
+        self.conn, self.library, self.now = conn, library, now
         self.customer = customers.load(conn, [customer_id], now=now)[customer_id]
-        bundle = library.find_newest(conn)
+        self.bundle = bundle = library.find_newest(conn)
+        self.halted = next((halt.reason for halt in halts.current(conn).values()), None)
+        self.switched = switches.current(conn)
+        self.asked_for = frozenset((str(one.data["workflow"]), one.at) for one in audit.of(conn, [backfill.ACTION]))
         self.calendar = calendar_for(self.customer, None, bundle)
         self.workflows = [one for _, one in sorted(bundle.workflows.items())] if bundle else []
 
     def runs(self, found: Sequence[StoredEnrollment]) -> list[Run]:
         written = messages.of_enrollments(self.conn, [run.id for run in found])
+        said = replies.responses(self.conn, [run.id for run in found])
+        waiting = self._waiting([run for run in found if run.enrollment.state is EnrollmentState.ACTIVE])
         return [
-            Run(run, self.library.workflow(self.conn, run.version_id), letters, _under_way(run, letters))
+            Run(
+                run,
+                self.library.workflow(self.conn, run.version_id),
+                letters,
+                said.get(run.id, []),
+                under_way=_under_way(run, letters),
+                waiting=waiting.get(run.id),
+                stopped=self._stopped(run.enrollment.workflow),
+            )
             for run in found
             for letters in [written.get(run.id, [])]
         ]
+
+    def _waiting(self, active: Sequence[StoredEnrollment]) -> dict[int, Waiting]:
+        known = facts.read(self.conn, active, library=self.library, now=self.now)
+        found = ((run.id, _awaited(run, known[run.id], self.now)) for run in active)
+        return {run_id: waiting for run_id, waiting in found if waiting is not None}
+
+    def _stopped(self, workflow: str) -> str | None:
+        if self.halted is not None:
+            return f"everything is halted: {self.halted}"
+        if switch := self.switched.get(workflow):
+            return f"{workflow} is {switch.status.value}: {switch.reason}"
+        meant = self.bundle.workflows.get(workflow) if self.bundle else None
+        return f"{workflow} is paused" if meant and meant.status is WorkflowStatus.PAUSED else None
 
     def orders(self, runs: Iterable[Run], decided: Iterable[Decided]) -> list[Order]:
         """Return the customer's orders, oldest first, with those that were theirs when something was decided."""
@@ -185,7 +300,16 @@ class _Record:
         """Explain *order*; *could* are the workflows that it, or the customer, could have come into."""
         seen = {run.workflow.name for run in runs} | {one.workflow for one in decided}
         unseen = [self._did_not_look(one, order) for one in could if one.name not in seen]
-        return Why(order, self.customer, self.calendar, runs, decided, unseen)
+        return Why(
+            order,
+            self.customer,
+            self.calendar,
+            runs,
+            decided,
+            unseen,
+            halted=self.halted,
+            asked_for=self.asked_for,
+        )
 
     def _did_not_look(self, workflow: Workflow, order: Order | None) -> Unseen:
         kind = workflow.trigger.event
@@ -195,9 +319,18 @@ class _Record:
             return Unseen(workflow.name, "it is started by hand, or by another workflow, and was not")
         event = self._begins(workflow, order)
         if event is not None:
-            return self._not_then(workflow, event)
+            return self._by_hand(self._not_then(workflow, event), workflow, order)
         as_last = " with this order as their last" if order and kind == EventKind.CUSTOMER_QUIET else ""
         return Unseen(workflow.name, f"{kind} has not happened{as_last}")
+
+    def _by_hand(self, unseen: Unseen, workflow: Workflow, order: Order | None) -> Unseen:
+        """Return *unseen* with whether the order would be let in by hand, as it can be while *workflow* is live."""
+        recorded = events.of_order(self.conn, order.id, workflow.trigger.event) if order else None
+        if recorded is None or self.bundle is None or workflow.status is not WorkflowStatus.LIVE:
+            return unseen
+        entry = backfill.entry_for(workflow, recorded, at=recorded.event.occurred_at)
+        (refused,) = would_enter(self.conn, [entry], bundle=self.bundle, now=self.now)
+        return replace(unseen, by_hand=refused is None, refused=refused.reason if refused else "")
 
     def _begins(self, workflow: Workflow, order: Order | None) -> Event | None:
         """Return what has happened that lets *order*, or the customer, into *workflow*."""
@@ -272,7 +405,12 @@ def _narrowed(why: Why, step: str, holding: Collection[str]) -> Why:
 def _run_at(run: Run, decided: Sequence[Decided], step: str) -> Run:
     letters = [message for message in run.messages if message.step == step]
     if letters or any(one.step == step for one in decided):
-        return replace(run, messages=letters)
+        return replace(
+            run,
+            messages=letters,
+            responses=[one for one in run.responses if one.step == step],
+            waiting=run.waiting if run.waiting and run.waiting.step == step else None,
+        )
     turns = {one.step: one for one in decided if one.step and one.message_id is None and one.verdict in TURNS}
     noted = {name: None if one.verdict == "skipped" else one.reason for name, one in turns.items()}
     how, where = reach(run.workflow, run.enrollment.enrollment, noted, step)
@@ -286,4 +424,4 @@ def _run_at(run: Run, decided: Sequence[Decided], step: str) -> Run:
             because = [one for one in decided if one.verdict in ENDS]
         case _:
             because = []
-    return replace(run, messages=[], reach=how, turn=because[-1] if because else None)
+    return replace(run, messages=[], responses=[], reach=how, turn=because[-1] if because else None)

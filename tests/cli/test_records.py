@@ -1,5 +1,6 @@
 """``status``, ``customers``, ``replies``, ``conversations``, ``workflows`` and ``why``, read aloud."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from followup.store.engine import make_engine, reading, writing
 from followup.store.schema import messages as table
 from followup.store.types import real_now
 from tests.cli.conftest import Cli
+from tests.cli.shop import WORKFLOW, delivered_lately
 from tests.copies import copy_all
 
 STATUS = """\
@@ -55,6 +57,7 @@ Order A-1 of ana@example.com, delivered; times in Europe/Lisbon
 after-arrival: completed, finished
   Mon 02 Mar 2026 09:00 +00:00  entered
   Tue 03 Mar 2026 09:00 +00:00  letter arrived: accepted
+  Tue 03 Mar 2026 11:00 +00:00  answer to arrived: good
   Tue 03 Mar 2026 11:00 +00:00  branch-1: case 1: when replied  [replied = yes]
   Wed 04 Mar 2026 11:00 +00:00  letter thanks: accepted
   Wed 04 Mar 2026 11:00 +00:00  ended, finished
@@ -65,6 +68,7 @@ Order A-2 of bo@example.com, delivered; times in Europe/Stockholm
 after-arrival: active, at thanks (held)
   Tue 03 Mar 2026 10:00 +01:00  entered
   Wed 04 Mar 2026 10:00 +01:00  letter arrived: accepted
+  Wed 04 Mar 2026 13:00 +01:00  reply to arrived: “The lid is cracked, and I wanted it for Sunday. Bo”
   Wed 04 Mar 2026 13:00 +01:00  branch-1: case 1: when replied  [replied = yes]
   Thu 05 Mar 2026 13:00 +01:00  thanks: held, the customer waits for an answer from us  [waiting_since = Wed 04 Mar 2026 13:00 +01:00]
 """  # noqa: E501
@@ -285,7 +289,7 @@ def test_why_somebody_did_not_get_a_letter(project: Path, cli: Cli) -> None:
     told = cli("why", "A-1", "--step", "thanks").out.splitlines()
     assert told[3:] == [
         "  not reached yet: it stands at rest (waiting)",
-        "  Tue 10 Mar 2026 09:00 +00:00  looks again",
+        "  now                           no worker has looked at it; that is due since Tue 10 Mar 2026 09:00 +00:00",
     ]
     (why,) = cli("why", "A-1", "--step", "thanks", "--json").document
     assert why["runs"][0]["reach"] == "not reached yet"
@@ -342,7 +346,77 @@ def test_an_order_nobody_enrolled_says_how_to(project: Path, cli: Cli) -> None:
         "  after-arrival: order.delivered came by an import that lets nobody in"
         "  [happened_at = Mon 02 Mar 2026 09:00 +00:00, recorded_at = "
     )
-    assert "followup trigger WORKFLOW --order A-1" in ran.err
+    assert "followup trigger after-arrival --order A-1" in ran.err
+
+
+def test_an_order_that_would_not_be_let_in_by_hand_either_says_why(project: Path, cli: Cli) -> None:
+    cli("apply")
+    cli("import", "orders", "orders.csv")
+    ran = cli("why", "A-3")
+    assert ran.out.splitlines()[-1] == "    nor would it come in by hand: not order.is_gift is false"
+    assert ran.err == ""
+    cli("import", "orders", "orders.csv", "--enroll")
+    cli("trigger", "after-arrival", "--order", "A-3", "--yes")
+    assert ", by hand: not order.is_gift is false" in cli("why", "A-3").out
+    (why,) = cli("why", "A-3", "--json").document
+    assert [one["by_hand"] for one in why["decisions"]] == [True]
+
+
+def inside(project: Path, cli: Cli, text: str) -> None:
+    """Let somebody in, half a day after their parcel came; their next letter may leave at any hour."""
+    (project / "workflows/after-arrival.yaml").write_text(text.replace("09:00-18:00", "00:00-24:00"), encoding="utf-8")
+    (project / "new.csv").write_text(delivered_lately(1, days_ago=0.5), encoding="utf-8")
+    cli("apply")
+    cli("import", "orders", "new.csv", "--enroll")
+
+
+def test_what_a_run_waits_for_is_said(project: Path, cli: Cli) -> None:
+    inside(project, cli, WORKFLOW)
+
+    def last() -> str:
+        line = cli("why", "L-1").out.splitlines()[-1]
+        return re.sub(r"\w{3} \d\d \w{3} \d{4} \d\d:\d\d [+]\d\d:\d\d", "THEN", line)
+
+    lead = f"  {'now':<28}  "
+    assert last() == f"{lead}no worker has looked at it; that is due since THEN"
+    cli("worker", "--once")
+    assert last() == f"{lead}waits until THEN: wait-1"
+    (why,) = cli("why", "L-1", "--json").document
+    assert (why["runs"][0]["waiting"]["on"], why["runs"][0]["waiting"]["step"]) == ("time", "wait-1")
+    write_flow(project, "wait: 1 day\n  - ask", "wait: 2 days\n  - ask")
+    cli("apply")
+    assert last() == f"{lead}no worker has looked since it was moved to what was applied, THEN"
+    write_flow(project, "wait: 2 days\n  - ask", "wait: 1 hour\n  - ask")
+    cli("apply")
+    cli("worker", "--once")
+    assert last() == f"{lead}waits for an answer to arrived until THEN; reminded on THEN"
+
+
+def write_flow(project: Path, was: str, now: str) -> None:
+    path = project / "workflows/after-arrival.yaml"
+    text = path.read_text("utf-8")
+    assert was in text
+    path.write_text(text.replace(was, now), encoding="utf-8")
+
+
+def test_a_letter_that_is_due_says_what_an_operator_stopped(played: Path, cli: Cli) -> None:
+    app = App(load())
+    with writing(app.engine) as conn:
+        due = {"state": "due", "due_at": real_now(0)}
+        conn.execute(table.update().where(table.c.state == "held").values(due))
+    app.close()
+    assert "letter thanks: due\n" in cli("why", "A-2").out
+    cli("halt", "--reason", "a fire")
+    ran = cli("why", "A-2")
+    assert "letter thanks: due; no letter leaves while everything is halted: a fire\n" in ran.out
+    assert ran.err == "HALTED, no letter leaves: a fire (followup unhalt)\n"
+    (why,) = cli("why", "A-2", "--json").document
+    assert (why["halted"], why["runs"][0]["stopped"]) == ("a fire", "everything is halted: a fire")
+    cli("unhalt")
+    cli("pause", "after-arrival", "--reason", "a moment")
+    ran = cli("why", "A-2")
+    assert "letter thanks: due; no letter leaves while after-arrival is paused: a moment\n" in ran.out
+    assert ran.err == ""
 
 
 def test_what_customers_wrote_and_answered(played: Path, cli: Cli) -> None:

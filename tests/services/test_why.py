@@ -8,12 +8,16 @@ from sqlalchemy import Engine, update
 from followup.core.customer import InvalidAddress
 from followup.core.order import OrderStatus
 from followup.core.reach import Reach
+from followup.core.replies import Response
 from followup.errors import NotFound
 from followup.services import switch, why
 from followup.services.happen import happen
-from followup.services.why import Why
+from followup.services.why import Awaits, Waiting, Why
 from followup.store import schema
+from followup.store.decisions import Decided
 from followup.store.engine import writing
+from followup.store.messages import StoredMessage
+from tests.services.test_a_run import click
 from tests.services.world import CHECK_IN, MONDAY, World, a_purchase, a_reply
 
 HEAD = "title: x\nstatus: live\nowner: nell\nsender: nell\n"
@@ -77,6 +81,74 @@ def test_a_customer_nobody_knows_and_what_is_no_address(world: World) -> None:
     assert unknown.value.hint == "Did you mean 'ana@example.com'?"
     with pytest.raises(InvalidAddress):
         about(world, "ana@")
+
+
+TO_WAIT = TIP.replace("steps:\n", "steps:\n  - wait_for: support.solved\n    timeout: 9 days\n", 1)
+
+
+BRANCH = """\
+  - branch:
+      - when: order.is_gift
+        do: [{send: cooking}]
+      - otherwise: [{send: advice}]
+"""
+
+
+def story(world: World) -> list[str]:
+    """Return what happened in the only run, in the order in which it is told."""
+    (one,) = about(world)
+    (run,) = one.runs
+    return [_short(told) for _, told in run.story(one.decisions)]
+
+
+def _short(told: StoredMessage | Response | Decided) -> str:
+    match told:
+        case StoredMessage():
+            return told.letter
+        case Decided():
+            return told.verdict
+        case _:
+            return told.answer or told.text or ""
+
+
+def test_what_led_to_something_is_told_before_it(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=2)
+    world.later(hours=1)
+    click(world, "broken")
+    world.drain()
+    assert story(world) == ["arrived", "broken", "branch", "ended"]
+
+
+def test_a_letter_stands_below_the_branch_that_it_came_from(engine: Engine, tmp_path) -> None:
+    world = World(engine, tmp_path, tip=TIP.replace("  - send: advice\n", BRANCH))
+    world.take_in(a_purchase(placed_at=MONDAY))
+    world.drain()
+    assert story(world) == ["branch", "advice", "ended"]
+
+
+def test_what_was_answered_and_written_is_told(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=2)
+    world.later(hours=1)
+    world.hear(a_reply(world.letters()[0], "The lid is cracked"))
+    world.drain()
+    assert story(world)[:3] == ["arrived", "The lid is cracked", "branch"]
+
+
+def test_what_a_run_waits_for(engine: Engine, tmp_path) -> None:
+    world = World(engine, tmp_path, tip=TO_WAIT)
+    world.take_in(a_purchase(placed_at=MONDAY))
+
+    def waiting() -> Waiting | None:
+        return about(world)[0].runs[0].waiting
+
+    step = about(world)[0].runs[0].enrollment.enrollment.position.step or ""
+    assert waiting() == Waiting(Awaits.WORKER, step, MONDAY)
+    world.drain()
+    assert waiting() == Waiting(Awaits.EVENT, step, MONDAY + timedelta(days=9), "support.solved")
+    world.later(days=9)
+    assert waiting() is None
 
 
 # -- what did not happen --
