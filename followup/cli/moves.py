@@ -12,6 +12,7 @@ from followup.cli import output
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from followup.core.customer import Customer
     from followup.services.moves import Move
 
 LONGEST_WORDS = 200  # signs of a reply
@@ -61,8 +62,13 @@ def columns(moves: "Sequence[Move]", *, one_workflow: bool = True, one_order: bo
     )
 
 
-def tell(moves: "Sequence[Move]", zone: tzinfo, known: Columns) -> None:
-    """Print moves, a line each, in the customer's local time; their workflow and order where they have a column."""
+def tell(moves: "Sequence[Move]", zone: tzinfo, known: Columns, *, assumed: str = "") -> None:
+    """
+    Print moves, a line each, in the customer's local time; their workflow and order where they have a column.
+
+    Args:
+        assumed: what was taken for granted of our own people, where these are moves to come.
+    """
     for move in moves:
         lead = f"{output.local(move.at, zone)}  "
         if known.workflows:
@@ -70,7 +76,21 @@ def tell(moves: "Sequence[Move]", zone: tzinfo, known: Columns) -> None:
         if known.orders:
             number = move.order or ""
             lead += number + " " * (known.orders - output.cells_wide(number) + 2)
-        output.entry(f"{lead}{move.kind:<{known.kinds}}  ", about(move, zone))
+        text = about(move, zone)
+        output.entry(f"{lead}{move.kind:<{known.kinds}}  ", f"{text}{assumed}" if move.kind == "closed" else text)
+
+
+def named(customer: "Customer") -> str:
+    """Return a customer's name and address."""
+    name = " ".join(part for part in (customer.first_name, customer.last_name) if part) or "(no name)"
+    return f"{name} <{customer.email}>"
+
+
+def assumed(close_after: "timedelta | None") -> str:
+    """Return in short what was taken for granted of when our people have answered somebody."""
+    from followup.core.schedule import in_words
+
+    return f", assumed after {in_words(close_after)}" if close_after is not None else ""
 
 
 def tell_assumed(moves: "Sequence[Move]", close_after: "timedelta | None") -> None:
@@ -83,6 +103,10 @@ def tell_assumed(moves: "Sequence[Move]", close_after: "timedelta | None") -> No
 
 def about(move: "Move", zone: tzinfo) -> str:
     """Return what there is to say about a move besides its kind."""
+    if move.kind == "closed":
+        return "by us"
+    if move.kind == "told":
+        return f"{_flat(move.reason).replace(': ', ', by mail: ', 1)}"
     subject = move.step or ""
     if move.letter and move.letter != move.step:
         subject = f"{subject} ({move.letter})"
@@ -90,6 +114,8 @@ def about(move: "Move", zone: tzinfo) -> str:
         subject = f"reminder of {subject}"
     until = f"until {output.local(move.until, zone)}" if move.until else ""
     reason = output.quoted(move.reason, most=LONGEST_WORDS) if move.kind == "reply" else _flat(move.reason)
+    if move.kind == "opened":
+        reason = f"they wait for an answer from {reason or 'us'}"
     if move.kind == "not_entered" and move.values:
         reason += f" ({', '.join(f'{name}: {_value(value)}' for name, value in move.values.items())})"
     return ": ".join(part for part in (", ".join(part for part in (subject, until) if part), reason) if part)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from followup.app import App
     from followup.authoring.bundle import Bundle
     from followup.authoring.samples import Sample
+    from followup.core.customer import Customer
     from followup.services.endings import Ending, Endings
+    from followup.services.moves import Move
     from followup.services.rehearsal import Rehearsal
     from followup.services.simulate import Response, Setting
 
@@ -85,10 +87,12 @@ def simulate_command(
     if order_number is not None and variant:
         raise click.UsageError("A real customer goes the way they go: leave --variant out.")
     from followup.services import simulate
+    from followup.services.choices import whom
 
     app = make_app()
     now = app.clock.now()
     chosen, on = _prepared(app, workflow, sample, order_number, since=since, now=now, close_after=close_after)
+    simulate.check_events(chosen, happens)
     _remarks(chosen)
     whose = simulate.customers_who_take(chosen, variant) if variant else None
     if paths:
@@ -101,8 +105,10 @@ def simulate_command(
     if as_json:
         output.document([told_moves.document(move) for move in simulated.moves])
     else:
+        customer, zone = whom(rehearsal, chosen.meant)
+        output.say(_heading(workflow, customer, _on(sample, order_number, simulated.moves), zone))
         known = told_moves.columns(simulated.moves, one_workflow=len(chosen.scope) == 1)
-        told_moves.tell(simulated.moves, _zone(rehearsal, chosen), known)
+        told_moves.tell(simulated.moves, zone, known, assumed=told_moves.assumed(close_after))
         told_moves.tell_assumed(simulated.moves, close_after)
     for response in simulated.unused:
         output.tell(f"not used: {_named(response)}; no question was left to answer")
@@ -181,10 +187,16 @@ def _named(response: "Response") -> str:
     return f"--{response.kind.value} {response.text}"
 
 
-def _zone(rehearsal: "Rehearsal", chosen: "Setting") -> "ZoneInfo":
-    from followup.services.choices import zone_of
+def _on(sample: str | None, order_number: str | None, moves: "Sequence[Move]") -> str:
+    """Return on what it was tried; which number a sample's order has, the moves say."""
+    if order_number is not None:
+        return f"on order {order_number}"
+    number = next((move.order for move in moves if move.order), None)
+    return f"on the sample {sample or TYPICAL}" + (f", order {number}" if number else "")
 
-    return zone_of(rehearsal, chosen.meant)
+
+def _heading(workflow: str, customer: "Customer", on: str, zone: "ZoneInfo") -> str:
+    return f"{workflow} as in the folder, {on}: {told_moves.named(customer)}; times in {zone.key}"
 
 
 def _paths(chosen: "Setting", on: "Callable[[int], Rehearsal]", customer_id: int | None, *, as_json: bool) -> None:

@@ -100,7 +100,7 @@ def walk_command(
     if as_json:
         output.document(_document(walked, of_folder=folder))
     else:
-        _tell(walked, of_folder=folder)
+        _tell(walked, of_folder=folder, assumed=told_moves.assumed(close_after))
         told_moves.tell_assumed(walked.future, close_after)
         _tell_rest(walked)
     for name in walked.unused:
@@ -113,10 +113,9 @@ def walk_command(
         output.tell(f"There is more after {output.plural(days, 'day')}")
 
 
-def _tell(walked: "Walk", *, of_folder: bool) -> None:
+def _tell(walked: "Walk", *, of_folder: bool, assumed: str) -> None:
     zone = walked.calendar.zone
-    name = " ".join(part for part in (walked.customer.first_name, walked.customer.last_name) if part) or "(no name)"
-    output.say(f"{name} <{walked.customer.email}>  times in {zone.key}")
+    output.say(f"{told_moves.named(walked.customer)}  times in {zone.key}")
     one_order = len({move.order for move in (*walked.past, *walked.future) if move.order}) < 2
     told_moves.tell(walked.past, zone, told_moves.columns(walked.past, one_workflow=False, one_order=one_order))
     applied = f"; from here on as if the folder (bundle {walked.bundle[:12]}) were applied" if of_folder else ""
@@ -134,7 +133,7 @@ def _tell(walked: "Walk", *, of_folder: bool) -> None:
     }
     known = told_moves.columns(walked.future, one_workflow=False, one_order=one_order)
     for move in walked.future:
-        told_moves.tell([move], zone, known)
+        told_moves.tell([move], zone, known, assumed=assumed)
         question_at = coming.get((move.at, move.workflow or "", move.order, move.step or ""))
         if move.kind == "ask" and question_at is not None:
             _tell_ways(question_at, zone)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from followup.core.customer import Customer
 from followup.core.enrollment import Phase
 from followup.core.events import EventKind, is_custom
 from followup.core.order import OrderStatus
@@ -141,14 +142,14 @@ def happening(awaiting: Awaiting) -> Act:
     return lambda rehearsal: rehearsal.happen(awaiting.event, order_number=awaiting.order)
 
 
-def zone_of(rehearsal: Rehearsal, workflow: Workflow | None) -> ZoneInfo:
-    """Return the time zone in which the customer lives, or is taken to."""
+def whom(rehearsal: Rehearsal, workflow: Workflow | None) -> tuple[Customer, ZoneInfo]:
+    """Return the customer as the rehearsal has them, and the time zone in which they live, or are taken to."""
     with reading(rehearsal.engine) as conn:
         bundle = rehearsal.library.newest(conn)
         customer_id = customers.id_of_address(conn, rehearsal.address)
         assert customer_id is not None
         customer = customers.load(conn, [customer_id], now=rehearsal.clock.now())[customer_id]
-    return calendar_for(customer, workflow, bundle).zone
+    return customer, calendar_for(customer, workflow, bundle).zone
 
 
 def _runs(conn: Connection, rehearsal: Rehearsal) -> dict[int, StoredEnrollment]:

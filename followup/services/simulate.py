@@ -14,11 +14,11 @@ from functools import partial
 from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
-from followup.authoring.diagnostics import did_you_mean
+from followup.authoring.diagnostics import did_you_mean, listed
 from followup.authoring.samples import Sample, placed
 from followup.core.chance import variant_of
 from followup.core.customer import CustomerReport
-from followup.core.events import EventKind, is_custom
+from followup.core.events import OURS, EventKind, is_custom
 from followup.core.order import Purchase
 from followup.core.timer import PATIENCE
 from followup.core.workflow import Split, Start, Trigger, Workflow, WorkflowStatus
@@ -161,6 +161,21 @@ def simulate(
     if begun.entry(rehearsal) is None:
         raise FollowupError(f"the trigger of {chosen.workflow} has let nobody in")
     return Simulated(begun.moves(rehearsal), left, coming)
+
+
+def check_events(chosen: Setting, happens: Sequence[str]) -> None:
+    """
+    Make sure that events which are to happen are known ones, or named by a workflow of the folder.
+
+    Raises:
+        UsageError: one is not; the hint names the nearest.
+    """
+    named = {event for workflow in chosen.bundle.workflows.values() for event in workflow.events}
+    known = (OURS | named) - {MANUAL}
+    for event in happens:
+        if event not in known:
+            hint = find.nearest(event, known) or f"The folder names {listed(sorted(named - {MANUAL}))}"
+            raise UsageError(f"no workflow of the folder names an event {event!r}", hint=hint)
 
 
 def beginning(rehearsal: Rehearsal, chosen: Setting) -> Begun:

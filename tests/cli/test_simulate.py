@@ -30,6 +30,8 @@ def tried(project: Path) -> Path:
 def test_moves_stand_in_columns_in_the_customers_time(tried: Path, cli: Cli) -> None:
     ran = cli("simulate", "after-arrival", "--answer", "good", "--from", "2026-03-28T12:00")
     assert ran.out.splitlines() == [
+        "after-arrival as in the folder, on the sample typical, order S-1: Ana <typical@example.com>; "
+        "times in Europe/Lisbon",
         "Sat 28 Mar 2026 12:00 +00:00  entered  order.delivered",
         "Sat 28 Mar 2026 12:00 +00:00  wait     wait-1, until Sun 29 Mar 2026 13:00 +01:00",
         "Sun 29 Mar 2026 13:00 +01:00  ask      arrived",
@@ -62,7 +64,9 @@ def test_moves_as_a_document(tried: Path, cli: Cli) -> None:
 
 def test_who_may_not_come_in_is_told_why(tried: Path, cli: Cli) -> None:
     ran = cli("simulate", "after-arrival", "--sample", "gift", *MONDAY)
-    assert ran.out.split("  ", 1)[1] == "not_entered  entry: not order.is_gift is false (order.is_gift: true)\n"
+    heading, rows = ran.out.split("\n", maxsplit=1)
+    assert heading.startswith("after-arrival as in the folder, on the sample gift, order S-2: Ana <")
+    assert rows.split("  ", 1)[1] == "not_entered  entry: not order.is_gift is false (order.is_gift: true)\n"
     (move,) = cli("simulate", "after-arrival", "--sample", "gift", *MONDAY, "--json").document
     assert move["values"] == {"order.is_gift": True}
 
@@ -82,11 +86,33 @@ def test_responses_count_in_the_order_of_the_command_line(tried: Path, cli: Cli)
 
 
 def test_what_was_given_and_not_needed_is_said(tried: Path, cli: Cli) -> None:
-    ran = cli("simulate", "after-arrival", "--no-reply", "--reply", "Hello", "--happens", "support.solved")
+    ran = cli("simulate", "after-arrival", "--no-reply", "--reply", "Hello", "--happens", "order.refunded")
     assert ran.err == (
         "not used: --reply Hello; no question was left to answer\n"
-        "not used: --happens support.solved; nothing waited for it\n"
+        "not used: --happens order.refunded; nothing waited for it\n"
     )
+
+
+def test_an_event_that_nothing_names_is_a_slip(tried: Path, cli: Cli) -> None:
+    ran = cli("simulate", "after-arrival", "--happens", "order.refundet", code=2)
+    assert ran.err == (
+        "error: no workflow of the folder names an event 'order.refundet'\nhint: Did you mean 'order.refunded'?\n"
+    )
+    assert "The folder names order.delivered" in cli("simulate", "after-arrival", "--happens", "x.y", code=2).err
+    waits = WORKFLOW.replace("workflow: after-arrival", "workflow: other").replace("order.delivered", "support.solved")
+    (tried / "workflows" / "other.yaml").write_text(waits)
+    assert "nothing waited for it" in cli("simulate", "after-arrival", "--happens", "support.solved").err
+    slip = cli("simulate", "after-arrival", "--happens", "suport.solved", code=2)
+    assert "Did you mean 'support.solved'?" in slip.err
+
+
+def test_what_we_do_is_told_in_words(tried: Path, cli: Cli) -> None:
+    flow = WORKFLOW.replace("          - send: thanks\n", "          - handoff: mara\n            note: Call them\n")
+    (tried / "workflows" / "after-arrival.yaml").write_text(flow)
+    told = cli("simulate", "after-arrival", "--reply", "It is broken", *MONDAY).out
+    assert "  opened   arrived: they wait for an answer from mara\n" in told
+    assert "  closed   by us, assumed after 1 day\n" in told
+    assert "  told     mara, by mail: " in told
 
 
 def test_slips_are_explained(tried: Path, cli: Cli) -> None:
@@ -118,7 +144,7 @@ def test_drafts_and_holdouts_are_spoken_of(tried: Path, cli: Cli) -> None:
 
 def test_a_project_without_samples_gets_the_one_that_comes_along(project: Path, cli: Cli) -> None:
     ran = cli("simulate", "after-arrival", *MONDAY)
-    assert ran.out.splitlines()[0].endswith("entered  order.delivered")
+    assert ran.out.splitlines()[1].endswith("entered  order.delivered")
     assert ran.err == "there are no templates/_samples/*.yaml here: this is the sample that comes with followup\n"
 
 
@@ -140,5 +166,9 @@ def test_a_real_customer_is_copied_and_nothing_is_written(played: Path, cli: Cli
     assert kinds[:2] == ["entered", "wait"]
     assert {"ask", "answer", "send"} <= set(kinds)
     assert {one["order"] for one in ran.document} == {"A-1"}
+    heading = cli("simulate", "after-arrival", "--order", "A-1").out.splitlines()[0]
+    assert heading == (
+        "after-arrival as in the folder, on order A-1: Ana Ferreira <ana@example.com>; times in Europe/Lisbon"
+    )
     assert (played / "followup.db").read_bytes() == before
     assert "there is no order 'A-9'" in cli("simulate", "after-arrival", "--order", "A-9", code=1).err
