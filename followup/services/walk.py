@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
-from followup.core.customer import Customer, normalize_address
+from followup.core.customer import Customer, InvalidAddress, normalize_address
 from followup.core.feel import Contact, Feeling, Touch, feel
 from followup.core.schedule import Calendar
 from followup.services import find
@@ -19,7 +19,7 @@ from followup.services.library import Library
 from followup.services.moves import Move, moves
 from followup.services.rehearsal import A_DAY, Rehearsal
 from followup.services.simulate import WORDS, Kind, Response, respond
-from followup.store import customers, halts
+from followup.store import customers, halts, orders
 from followup.store.engine import reading
 
 MOST_DAYS = 400  # that are looked ahead
@@ -107,12 +107,12 @@ def walk(
 
     Raises:
         NotFound: there is no such customer.
-        InvalidAddress: *email* is not an address.
+        InvalidAddress: *email* is not an address; where it is an order's number, it says whose.
         StrandedPeople: the customer stands at a step that *folder* does not have, and it is not said what becomes of
             them.
     """
-    address = normalize_address(email)
     with reading(engine) as conn:
+        address = _address(conn, email)
         customer_id = find.customer_id(conn, address, typed=email)
         bundle = folder.bundle if folder else library.newest(conn)
         customer = customers.load(conn, [customer_id], now=now)[customer_id]
@@ -152,6 +152,21 @@ def walk(
         bundle=bundle.hash,
         unused=unused,
     )
+
+
+def _address(conn: Connection, typed: str) -> str:
+    try:
+        return normalize_address(typed)
+    except InvalidAddress:
+        found = orders.find(conn, typed)
+        theirs = {customers.address_of(conn, one.customer_id): None for one in found}
+        known = [address for address in theirs if address is not None]
+        if not known:
+            raise
+        raise InvalidAddress(
+            f"{typed!r} is not a mail address but the number of an order, of {' and '.join(known)}",
+            hint="; ".join(f"followup walk {address}" for address in known),
+        ) from None
 
 
 def _with_waits(past: Sequence[Move], began: Sequence[Move]) -> list[Move]:
