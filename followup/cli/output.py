@@ -17,6 +17,7 @@ import click
 
 from followup.errors import FollowupError
 
+HINTED = 38  # cells of a command beside which its purpose stands
 LEAST_ROOM = 24  # cells a wrapped column needs to be readable
 JOINERS = "\u200c\u200d"  # invisible, but Persian words and families of emoji fall apart without them
 
@@ -94,9 +95,10 @@ def tell(text: str) -> None:
 
 
 def hint(command: str, purpose: str) -> None:
-    """Print a command that helps from here, and what it is good for."""
-    lead, columns = f"  {command:<38}  ", terminal_columns(sys.stderr)
-    if columns is None or cells_wide(lead + purpose) <= columns:
+    """Print a command that helps from here, and what it is good for: beside it, or below a long one."""
+    lead, columns = f"  {command:<{HINTED}}  ", terminal_columns(sys.stderr)
+    fits = columns is None or cells_wide(lead + purpose) <= columns
+    if fits and cells_wide(command) <= HINTED:
         tell((lead + purpose).rstrip())
         return
     tell(f"  {command}")

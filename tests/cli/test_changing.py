@@ -108,9 +108,12 @@ Letters that would leave, of those inside, if nobody answers:
 DECIDE = """\
 
 6 people stand where there is no step any more. Keep the step's id if it is the same step; or decide:
-  followup plan --in-flight after-arrival/arrived=finish  they go on as they began
-  followup plan --in-flight after-arrival/arrived=skip  they go on with what follows it
-  followup plan --in-flight after-arrival/arrived=stop  their runs end
+  followup plan --in-flight after-arrival/arrived=finish
+      they go on as they began
+  followup plan --in-flight after-arrival/arrived=skip
+      they go on with what follows it
+  followup plan --in-flight after-arrival/arrived=stop
+      their runs end
 """
 
 
