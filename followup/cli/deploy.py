@@ -55,8 +55,14 @@ def in_flight_option(command: F) -> F:
     )(command)
 
 
+def people_option(command: F) -> F:
+    """Add ``--people``: a plan names those whom it concerns."""
+    about = "Name those who stand at steps that change, and say what comes for each."
+    return click.option("--people", is_flag=True, help=about)(command)
+
+
 @click.command("plan")
-@click.option("--people", is_flag=True, help="Name those who stand at steps that change, and say when they go on.")
+@people_option
 @in_flight_option
 @json_option
 def plan_command(people: bool, decisions: Sequence[tuple[str, str]], as_json: bool) -> None:

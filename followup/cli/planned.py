@@ -3,32 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import tzinfo
 from typing import TYPE_CHECKING
 
-from followup import calendars
 from followup.authoring.changes import Change, FileChange, StepChange, WorkflowChange
-from followup.cli import output
-from followup.core.enrollment import Phase
-from followup.core.transfer import InFlight
+from followup.cli import concerned, output
 
 if TYPE_CHECKING:
+    from followup.services.concerned import Addressee, Place
     from followup.services.going_live import GoesLive
-    from followup.services.plan import Place, Plan, Who
+    from followup.services.plan import Plan
 
 SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.CHANGED: "~", Change.SAME: " "}
-FATES = {
-    InFlight.FINISH: "finish as they began",
-    InFlight.SKIP: "go on with what follows",
-    InFlight.STOP: "are stopped",
-}
-PHASES = {
-    Phase.BEFORE: "about to begin",
-    Phase.WAITING: "waiting",
-    Phase.SENDING: "whose letter has not left",
-    Phase.ASKED: "asked and not heard of",
-    Phase.DONE: "done",
-}
 
 
 def tell(
@@ -53,14 +38,16 @@ def tell(
             output.say(f"{number} an older version, and by what is decided now no longer:")
         for place in plan.places if plan.anew else ():
             if place.how is not None:
-                output.entry("  ", f"{place.workflow}/{place.step}: {_people(place, unseen=plan.unseen)}")
+                output.entry("  ", f"{place.workflow}/{place.step}: {concerned.in_short(place, unseen=plan.unseen)}")
+                if people:
+                    concerned.tell_names(place)
         _tell_leaving(plan)
         return
     output.say(f"Plan: {runs}; {goal} bundle {plan.after[:12]}.")
     for workflow in plan.changes.workflows:
         _tell_workflow(workflow, plan, people=people)
-    _tell_letters(plan)
-    _tell_people(plan)
+    _tell_letters(plan, people=people)
+    _tell_people(plan, people=people)
     if plan.changes.others:
         output.heading("other files")
         for one in plan.changes.others:
@@ -92,9 +79,10 @@ def _tell_workflow(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> N
     for step in told:
         output.entry(f"  {SIGNS[step.change]} ", _step(step))
         for place in places.get(step.old or "", ()):
-            output.entry("      ", _people(place, unseen=plan.unseen) + _renamed(place, step, workflow))
+            said = concerned.in_short(place, unseen=plan.unseen)
+            output.entry("      ", said + _renamed(place, step, workflow))
             if people:
-                _name(place)
+                concerned.tell_names(place)
     told_of = {step.old for step in told}
     inside = plan.inside.get(workflow.name, 0)
     others = inside - sum(one.number for one in plan.places if one.workflow == workflow.name and one.step in told_of)
@@ -123,23 +111,6 @@ def _by_step(workflow: WorkflowChange, plan: "Plan") -> "dict[str, list[Place]]"
     return places
 
 
-def _name(place: "Place") -> None:
-    """Print who stands there, and what applying would change for each."""
-    for one in place.who:
-        zone = calendars.zone(one.timezone) or calendars.UTC
-        about = f"{one.email}, order {one.order}" if one.order else one.email
-        output.entry("        ", f"{about}: {_when(one, zone)}")
-    if len(place.who) < place.number:
-        output.entry("        ", f"and {place.number - len(place.who):,} more")
-
-
-def _when(one: "Who", zone: tzinfo) -> str:
-    now, then = (output.local(at, zone) if at else "when something happens" for at in (one.now, one.then))
-    if one.at_once:
-        return f"at once (as it is: {now})"
-    return f"{then} (as it is: {now})" if one.then and then != now else now
-
-
 def _concerns(places: "Sequence[Place]") -> bool:
     """Tell whether those at a step that stays as it is have something happen to them all the same."""
     return any(place.to is None or place.at_once for place in places)
@@ -158,27 +129,6 @@ def _step(step: StepChange) -> str:
     return f"{name}: {_from_to(step.was, step.now) if step.change is not Change.SAME else step.now}"
 
 
-def _people(place: "Place", *, unseen: bool) -> str:
-    """Return who stands there and what becomes of them."""
-    one = place.number == 1
-    who = "1 person" if one else f"{place.number:,} people"
-    if len(place.phases) == 1:
-        who += f", {PHASES[next(iter(place.phases))]}"
-    else:
-        who += f" ({', '.join(f'{number:,} {PHASES[phase]}' for phase, number in place.phases.items())})"
-    if place.to is not None:
-        if place.at_once == place.number:
-            return f"{who}: {'goes' if one else 'all go'} on at once"
-        if place.at_once and unseen:
-            return f"{who}: at least {place.at_once:,} would go on at once"
-        if place.at_once:
-            return f"{who}: {place.at_once:,} would go on at once, {place.number - place.at_once:,} wait on"
-        return f"{who}: {'stays' if one else 'stay'} there"
-    if place.how is None:
-        return f"{who}: STRANDED, it has to be decided what becomes of them"
-    return f"{who}: {FATES[place.how]}"
-
-
 def _goes_live(live: "GoesLive") -> str:
     if live.happened is None:
         return "goes live"
@@ -194,33 +144,44 @@ def _goes_live(live: "GoesLive") -> str:
     return f"{taken}{f' ({refused})' if refused else ''}"
 
 
-def _tell_letters(plan: "Plan") -> None:
+def _tell_letters(plan: "Plan", *, people: bool) -> None:
     if not plan.changes.letters:
         return
     output.heading("letters")
     for one in plan.changes.letters:
         output.entry(f"  {SIGNS[one.change]} ", _letter(one, plan))
+        if people:
+            concerned.tell_addressees(_unable(plan, "letter", one.name))
 
 
 def _letter(one: FileChange, plan: "Plan") -> str:
-    used = f"; in {', '.join(one.used)}" if one.used else "; no workflow sends it"
-    unsent = plan.unsent.get(one.name.partition(" (")[0], 0)
-    waits = (
-        f"; {output.plural(unsent, 'letter')} that {'has' if unsent == 1 else 'have'} not left yet" if unsent else ""
-    )
-    will = " will be the new one" if unsent and one.change is not Change.REMOVED else ""
-    return f"{one.name}: {one.change.value}{used}{waits}{will}"
+    said = [f"{one.name}: {one.change.value}"]
+    said.append(f"in {', '.join(one.used)}" if one.used else "no workflow sends it")
+    if one.change is Change.REMOVED:
+        if unable := len(_unable(plan, "letter", one.name)):
+            said.append(f"{output.plural(unable, 'letter')} inside cannot leave without it")
+    elif unsent := _unsent(one, plan):
+        have = "letter that has" if unsent == 1 else "letters that have"
+        said.append(f"{unsent:,} {have} not left yet will be the new one")
+    return "; ".join(said)
 
 
-def _tell_people(plan: "Plan") -> None:
+def _unable(plan: "Plan", kind: str, name: str) -> "tuple[Addressee, ...]":
+    """Return whose letters cannot leave because a person, or the letter itself, is gone."""
+    return next((people for lack, people in plan.unable.items() if (lack.kind, lack.name) == (kind, name)), ())
+
+
+def _tell_people(plan: "Plan", *, people: bool) -> None:
     if not plan.changes.people:
         return
     output.heading("people")
     for one in plan.changes.people:
-        letters, waiting = plan.left_behind.get(one.name, (0, 0))
-        left = [output.plural(letters, "letter") + " they would sign cannot leave"] if letters else []
+        unable, waiting = _unable(plan, "person", one.name), plan.waiting.get(one.name, 0)
+        left = [f"{output.plural(len(unable), 'letter')} they would sign cannot leave"] if unable else []
         left += [output.plural(waiting, "customer waits", "customers wait") + " for them"] if waiting else []
         output.entry(f"  {SIGNS[one.change]} ", f"{one.name}: {'; '.join([one.change.value, *left])}")
+        if people:
+            concerned.tell_addressees(unable)
 
 
 def _tell_leaving(plan: "Plan") -> None:
@@ -247,15 +208,24 @@ def _tell_undecided(plan: "Plan", command: str) -> None:
     tell_unused(plan.unused)
     if not plan.undecided:
         return
-    total = sum(one.number for one in plan.undecided)
-    stands = "1 person stands" if total == 1 else f"{total:,} people stand"
-    output.tell(f"\n{stands} where there is no step any more. Keep the step's id if it is the same step; or decide:")
+    output.tell(f"\n{_stand_nowhere(plan)}")
     for one in plan.undecided:
         where = f"{one.workflow}/{one.step}"
         output.hint(f"{command} --in-flight {where}=finish", "they go on as they began")
         if not one.gone:
             output.hint(f"{command} --in-flight {where}=skip", "they go on with what follows it")
         output.hint(f"{command} --in-flight {where}=stop", "their runs end")
+
+
+def _stand_nowhere(plan: "Plan") -> str:
+    """Return how many it has to be decided about, and what could be done instead."""
+    total = sum(one.number for one in plan.undecided)
+    stands = "1 person stands" if total == 1 else f"{total:,} people stand"
+    if not all(one.gone for one in plan.undecided):
+        return f"{stands} where there is no step any more. Keep the step's id if it is the same step; or decide:"
+    is_skipped = any(one.how is not None for one in plan.undecided)
+    only = "There is nothing to skip to, so skip is not possible. " if is_skipped else ""
+    return f"{stands} in a workflow that is gone. {only}Keep its file, or decide:"
 
 
 def as_document(plan: "Plan", *, people: bool = False) -> Mapping[str, object]:
@@ -267,7 +237,8 @@ def as_document(plan: "Plan", *, people: bool = False) -> Mapping[str, object]:
         "workflows": [_workflow_document(one, plan, people=people) for one in plan.changes.workflows],
         "letters": [_file_document(one) | {"unsent": _unsent(one, plan)} for one in plan.changes.letters],
         "people": [
-            _file_document(one) | dict(zip(("letters", "waiting"), plan.left_behind.get(one.name, (0, 0)), strict=True))
+            _file_document(one)
+            | {"letters": len(_unable(plan, "person", one.name)), "waiting": plan.waiting.get(one.name, 0)}
             for one in plan.changes.people
         ],
         "others": [_file_document(one) for one in plan.changes.others],
@@ -285,6 +256,11 @@ def as_document(plan: "Plan", *, people: bool = False) -> Mapping[str, object]:
                 "at_once": one.at_once,
             }
             for one in plan.goes_live
+        ],
+        "cannot_leave": [
+            {"lacks": lack.kind.value, "name": lack.name, "letters": len(unable)}
+            | ({"who": [asdict(one) for one in unable]} if people else {})
+            for lack, unable in plan.unable.items()
         ],
         "behind": plan.behind,
         "taken_up": plan.anew,
@@ -333,5 +309,5 @@ def _step_documents(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> 
             "in_flight": next((place.how.value for place in gone if place.how), None),
         }
         if people:
-            document["who"] = [asdict(one) for place in here for one in place.who]
+            document["who"] = [one for place in here for one in concerned.as_documents(place)]
         yield document

@@ -32,6 +32,7 @@ _STATE = {
     VerdictKind.EXPIRE: MessageState.EXPIRED,
     VerdictKind.CANCEL: MessageState.CANCELLED,
 }
+PAUSES = {not_live(status) for status in WorkflowStatus if status is not WorkflowStatus.LIVE}  # why letters are held
 INSTANT = timedelta(microseconds=1)
 _TRIED = (MessageState.DUE, MessageState.BLOCKED)
 
@@ -112,7 +113,7 @@ class Forecast:
         for message in written:
             if message.state in _TRIED and message.due_at is not None:
                 self._want(run, Wanting.stored(message, unread=self._is_unread(message)))
-            elif message.state is MessageState.HELD and live_again and message.reason in _PAUSES:
+            elif message.state is MessageState.HELD and live_again and message.reason in PAUSES:
                 unread = self._is_unread(message)
                 self._write(run, message.step, message.round, message.letter, self.now, unread=unread)
         wake_at = known.stored.wake_at
@@ -273,6 +274,3 @@ class Forecast:
         number = known.id if known else 1_000_000_000 + next(self._numbers)  # later than what is on the record
         sent[step, round_] = Sent(id=number, step=step, round=round_, state=state, **values)  # type: ignore[arg-type]
         run.known = replace(run.known, facts=replace(run.known.facts, sent=sent))
-
-
-_PAUSES = {not_live(status) for status in WorkflowStatus if status is not WorkflowStatus.LIVE}

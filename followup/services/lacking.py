@@ -46,6 +46,6 @@ def unable(conn: Connection, bundle: Bundle) -> dict[Lack, int]:
     """Return how many letters that have not left yet cannot leave by *bundle*, which runs, by what they lack."""
     found: Counter[Lack] = Counter()
     for one in messages.count_unsent(conn):
-        if lack := lack_of(bundle, one.letter, one.sender):
+        if lack := lack_of(bundle, one.letter, one.sender, one.language):
             found[lack] += one.number
     return dict(sorted(found.items()))

@@ -1,7 +1,7 @@
 """What applying a folder would change, above all for the people inside; nothing is written, and nobody waits for it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -10,20 +10,19 @@ from sqlalchemy import Connection, Engine
 from followup.authoring.bundle import Bundle
 from followup.authoring.changes import Change, Changes, changes, letter_label
 from followup.clock import Clock
-from followup.core.decide import decide
-from followup.core.enrollment import Phase
 from followup.core.gates import DAY
-from followup.core.transfer import InFlight
 from followup.core.workflow import WorkflowStatus
 from followup.services import facts, timers, transfer
 from followup.services.afterwards import Afterwards
+from followup.services.concerned import Addressee, Place, places, without_letter
 from followup.services.deploy import live
 from followup.services.facts import Known
 from followup.services.forecast import Forecast, Leaving
 from followup.services.going_live import GoesLive, going_live
+from followup.services.lacking import Lack
 from followup.services.library import Library, as_switched
 from followup.services.surroundings import Surroundings
-from followup.services.transfer import Stranded, decided
+from followup.services.transfer import Stranded
 from followup.store import conversations, enrollments, messages, switches, workflow_limits
 from followup.store.engine import reading
 from followup.store.enrollments import Standing
@@ -32,44 +31,6 @@ from followup.store.messages import StoredMessage
 HOUR = timedelta(hours=1)
 MOST = 20_000  # runs that are looked at one by one
 BATCH = 500
-NAMED = 50  # of the people at a step
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """
-    People who stand at a step of a workflow that changes: at ``step`` as they know it, at ``to`` from then on.
-
-    ``to`` is None where the step is gone; ``how`` is what was decided about them then, None: nothing was. ``at_once``
-    of them would go on when the folder is applied, for what they wait for would be over. ``phases`` tells how far they
-    are, ``who`` names the first of them.
-    """
-
-    workflow: str
-    step: str
-    to: str | None
-    number: int
-    phases: Mapping[Phase, int]
-    at_once: int = 0
-    how: InFlight | None = None
-    who: tuple["Who", ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """
-    One of those who stand at a step that changes, and with which order, if with any.
-
-    They would go on ``at_once``, or are looked at again at ``now`` as it is and at ``then`` afterwards, None: when
-    something happens.
-    """
-
-    email: str
-    order: str | None
-    timezone: str | None
-    at_once: bool
-    now: datetime | None
-    then: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +47,12 @@ class Plan:
     What would change from ``before`` (a bundle's hash; None: nothing was applied yet) to ``after``.
 
     ``inside`` has, by workflow, how many stand at a step of it, ``finishing`` how many finish an older version anyway.
-    ``unsent`` has, by letter that changes, how many of it have not left yet, and ``left_behind``, by person who is
-    gone, how many letters they would sign and how many customers wait for them. About those who are ``undecided`` it
-    has to be said what becomes of them; decisions that concern nobody are ``unused``. With ``unseen`` there were too
-    many to be looked at one by one, and what depends on that is at least so many. ``behind`` are still to be moved to
-    what runs already: an apply broke off. ``anew`` finish an older version, and would not any more: so it is decided
-    now.
+    ``unsent`` has, by letter that changes, how many of it have not left yet, and ``unable``, by what they lack, whose
+    letters cannot leave then. ``waiting`` has, by person who is gone, how many customers wait for them. About those who
+    are ``undecided`` it has to be said what becomes of them; decisions that concern nobody are ``unused``. With
+    ``unseen`` there were too many to be looked at one by one, and what depends on that is at least so many. ``behind``
+    are still to be moved to what runs already: an apply broke off. ``anew`` finish an older version, and would not any
+    more: so it is decided now.
     """
 
     before: str | None
@@ -104,7 +65,8 @@ class Plan:
     then: Soon
     goes_live: tuple[GoesLive, ...]
     unsent: Mapping[str, int]
-    left_behind: Mapping[str, tuple[int, int]]
+    unable: Mapping[Lack, tuple[Addressee, ...]]
+    waiting: Mapping[str, int]
     switched: Mapping[str, WorkflowStatus]
     undecided: tuple[Stranded, ...] = ()
     unused: tuple[str, ...] = ()
@@ -144,7 +106,8 @@ def first_plan(bundle: Bundle) -> Plan:
         then=Soon(0, 0),
         goes_live=(),
         unsent={},
-        left_behind={},
+        unable={},
+        waiting={},
         switched={},
     )
 
@@ -167,6 +130,7 @@ class _Planner:
         self.after = as_switched(bundle, self.switched)
         self.afterwards = Afterwards(conn, self.after, in_flight, library=library, now=now)
         self.changes = changes(library.as_applied(conn) if self.before else None, bundle)
+        self.gone = [one.name for one in self.changes.people if one.change is Change.REMOVED]
         standing = enrollments.standing(conn) if self.before else []
         self.anew: list[Standing] = []
         if self.before and self.before.hash == bundle.hash:
@@ -186,14 +150,24 @@ class _Planner:
         changing = [one for one in outdated if one.step is not None]
         inside, unseen = self._inside(changing) if self.before else ([], False)
         known = self._read(inside)
-        now, then = self._soon(known)
+        written = self._written(known)
+        now, then = self._soon(known, written)
         anew = sum(one.number for one in self.anew)
+        undecided = tuple(transfer.undecided(found)) if self.changes else ()
         unsent = messages.count_unsent(self.conn) if self.before else []
         return Plan(
             before=self.before.hash if self.before else None,
             after=self.after.hash,
             changes=self.changes,
-            places=tuple(self._places(changing, known)),
+            places=tuple(
+                places(
+                    changing,
+                    list(known.values()),
+                    self.afterwards,
+                    undecided={(one.workflow, one.step) for one in undecided},
+                    live_again=self.live_again,
+                )
+            ),
             inside=self._people(finishing=False),
             finishing=self._people(finishing=True),
             now=now,
@@ -203,9 +177,10 @@ class _Planner:
                 for name in sorted(self.live_again | self._quiet_anew())
             ),
             unsent=self._unsent(unsent),
-            left_behind=self._left_behind(unsent),
+            unable=self._unable(known, written),
+            waiting=conversations.waiting_for(self.conn, self.gone) if self.gone else {},
             switched={name: status for name, status in self.switched.items() if name in self.after.workflows},
-            undecided=tuple(transfer.undecided(found)) if self.changes else (),
+            undecided=undecided,
             unused=transfer.unused(self.in_flight, found),
             unseen=unseen,
             behind=0 if self.changes else sum(one.number for one in outdated) - anew,
@@ -219,58 +194,6 @@ class _Planner:
                 found[one.workflow] += one.number
         return dict(found)
 
-    # -- who stands where --
-
-    def _places(self, changing: Iterable[Standing], known: Mapping[int, Known]) -> Iterator[Place]:
-        who = self._who(known.values())
-        places: dict[tuple[str, str, str | None], list[Standing]] = {}
-        for one in changing:
-            places.setdefault(
-                (
-                    one.workflow,
-                    one.step or "",
-                    self.afterwards.new_step(one.workflow, one.version_id, one.step, one.phase),
-                ),
-                [],
-            ).append(one)
-        for (workflow, step, to), standing in places.items():
-            phases: Counter[Phase] = Counter()
-            for one in standing:
-                phases[one.phase] += one.number
-            yield Place(
-                workflow=workflow,
-                step=step,
-                to=to,
-                number=sum(phases.values()),
-                phases=phases,
-                at_once=sum(one.at_once for one in who.get((workflow, step, to), ())),
-                how=decided(self.in_flight, workflow, step) if to is None else None,
-                who=tuple(who.get((workflow, step, to), ())[:NAMED]),
-            )
-
-    def _who(self, known: Iterable[Known]) -> dict[tuple[str, str, str | None], list[Who]]:
-        """Return by workflow, step and where they go who stands there, and what applying would do to each."""
-        found: dict[tuple[str, str, str | None], list[Who]] = {}
-        for one in known:
-            step, moved = one.stored.enrollment.position.step, self.afterwards.moved(one)
-            if moved is one or step is None:
-                continue
-            at_once, then = self._onward(one, moved)
-            order, customer, name = one.facts.order, one.facts.customer, one.workflow.name
-            number = order.number if order else None
-            who = Who(customer.email, number, customer.timezone, at_once, one.stored.wake_at, then)
-            to = self.afterwards.new_step(name, one.stored.version_id, step, one.stored.enrollment.position.phase)
-            found.setdefault((name, step, to), []).append(who)
-        return found
-
-    def _onward(self, one: Known, moved: Known | None) -> tuple[bool, datetime | None]:
-        """Return whether a run goes on when the folder is applied, and when it is looked at again if not."""
-        if moved is None or self.afterwards.is_due(one):
-            return False, None
-        decision = decide(moved.workflow, moved.stored.enrollment, moved.facts, now=self.now)
-        goes_on = bool(decision.ended) or decision.position.step != moved.stored.enrollment.position.step
-        return goes_on, None if goes_on else decision.wake_at
-
     # -- what would leave --
 
     def _inside(self, changing: Collection[Standing]) -> tuple[list[int], bool]:
@@ -280,6 +203,8 @@ class _Planner:
         found |= dict.fromkeys(messages.runs_due_by(self.conn, until, limit=MOST + 1))
         if self.moves:
             found |= dict.fromkeys(messages.runs_blocked(self.conn, limit=MOST + 1))
+            letters = [one.name for one in self.changes.letters if one.change is Change.REMOVED]
+            found |= dict.fromkeys(messages.runs_unsent(self.conn, self.gone, letters, limit=MOST + 1))
         if self.live_again:
             found |= dict.fromkeys(messages.runs_held(self.conn, self.live_again, limit=MOST + 1))
         for version_id in sorted({one.version_id for one in changing if not self.afterwards.stays(one)}):
@@ -300,14 +225,17 @@ class _Planner:
                 known[key] = replace(one, stored=replace(one.stored, finishes=False))
         return known
 
-    def _soon(self, known: Mapping[int, Known]) -> tuple[Soon, Soon]:
-        """Return what would leave as it is, and after the folder was applied."""
-        if self.before is None or not known:
-            return Soon(0, 0), Soon(0, 0)
+    def _written(self, known: Collection[int]) -> dict[int, list[StoredMessage]]:
         written: dict[int, list[StoredMessage]] = {}
         ids = list(known)
         for start in range(0, len(ids), BATCH):
             written |= messages.of_enrollments(self.conn, ids[start : start + BATCH])
+        return written
+
+    def _soon(self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]]) -> tuple[Soon, Soon]:
+        """Return what would leave as it is, and after the folder was applied."""
+        if self.before is None or not known:
+            return Soon(0, 0), Soon(0, 0)
         return self._count(known, written, self.before), self._count(known, written, self.after)
 
     def _count(self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]], bundle: Bundle) -> Soon:
@@ -375,15 +303,13 @@ class _Planner:
                 found[name] += one.number
         return dict(found)
 
-    def _left_behind(self, unsent: Iterable[messages.Unsent]) -> dict[str, tuple[int, int]]:
-        gone = [one.name for one in self.changes.people if one.change is Change.REMOVED]
-        waiting = conversations.waiting_for(self.conn, gone) if gone else {}
-        signed: Counter[str] = Counter()
-        for one in unsent:
-            workflow = self.after.workflows.get(one.workflow)
-            step = workflow.step(one.step) if workflow else None
-            signed[transfer.signed_by(step, workflow) if step and workflow else one.sender] += one.number
-        return {person: (signed[person], waiting.get(person, 0)) for person in gone}
+    def _unable(
+        self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]]
+    ) -> dict[Lack, tuple[Addressee, ...]]:
+        if not self.moves:
+            return {}
+        found = without_letter(known.values(), written, self.afterwards)
+        return {lack: tuple(people) for lack, people in sorted(found.items())}
 
 
 def _soon(leaving: Collection[Leaving], now: datetime) -> Soon:

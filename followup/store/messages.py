@@ -342,6 +342,21 @@ def runs_blocked(conn: Connection, *, limit: int) -> list[int]:
     return list(conn.scalars(wanted.order_by(messages.c.id).limit(limit)))
 
 
+def runs_unsent(conn: Connection, senders: Collection[str], letters: Collection[str], *, limit: int) -> list[int]:
+    """Return the runs whose letters have not left yet and are signed by *senders*, or are *letters*; repeatedly."""
+    if not senders and not letters:
+        return []
+    theirs = messages.c.sender.in_(list(senders)) | messages.c.letter.in_(list(letters))
+    of_state = [
+        select(messages.c.id, messages.c.enrollment_id).where(
+            messages.c.state == literal_column(f"'{s.value}'"), theirs
+        )
+        for s in sorted(CANCELLABLE)
+    ]
+    unsent = union_all(*of_state).subquery()  # each state has an index of its own
+    return list(conn.scalars(select(unsent.c.enrollment_id).order_by(unsent.c.id).limit(limit)))
+
+
 @dataclass(frozen=True, slots=True)
 class Unsent:
     """

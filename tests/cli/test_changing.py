@@ -141,6 +141,64 @@ def test_nobody_is_stranded_unawares(renamed: Path, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (None, r"reminder .{28} \(as it is\)"),
+        ("finish", r"reminder .{28}"),
+        ("skip", r"goes on with branch-1 at once: run ends \(as it is: reminder .{28}\)"),
+        ("stop", r"run ends \(as it is: reminder .{28}\)"),
+    ],
+)
+def test_everybody_at_a_step_that_is_gone_is_named(renamed: Path, cli: Cli, how: str | None, said: str) -> None:
+    decided = ("--in-flight", f"arrived={how}") if how else ()
+    ran = cli("plan", "--people", *decided, code=4)
+    for number in range(1, PEOPLE_INSIDE + 1):
+        assert re.search(rf"^ +l{number}@example.com, order L-{number}: {said}$", ran.out, re.MULTILINE)
+    assert "more" not in ran.out
+    (gone,) = (
+        step
+        for workflow in cli("plan", "--people", "--json", *decided, code=4).document["workflows"]
+        for step in workflow["steps"]
+        if step["step"] is None
+    )
+    assert [who["email"] for who in gone["who"]] == [f"l{number}@example.com" for number in range(1, 7)]
+    assert {who["next_now"] for who in gone["who"]} == {"reminder"}
+
+
+def test_nobody_can_be_skipped_in_a_workflow_that_is_gone(asked: Path, cli: Cli) -> None:
+    (asked / "workflows/after-arrival.yaml").unlink()
+    skip = "--in-flight", "after-arrival=skip"
+    ran = cli("plan", *skip, code=4)
+    impossible = "skip is not possible, for the workflow is gone; only finish or stop"
+    assert f"6 people, asked and not heard of: STRANDED: {impossible}\n" in ran.out
+    assert "6 people stand in a workflow that is gone. There is nothing to skip to, so skip is not possible." in ran.err
+    assert "go on with what follows" not in ran.out
+    assert "Skip is not possible where the workflow is gone: only finish or stop" in cli("apply", *skip, code=1).err
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("finish", "finishes as they began"), ("skip", "goes on with what follows"), ("stop", "is stopped")],
+)
+def test_one_person_is_one(project: Path, cli: Cli, how: str, said: str) -> None:
+    write(project, AT_ONCE)
+    (project / "new.csv").write_text(delivered_lately(1, days_ago=0.1))
+    cli("apply")
+    cli("import", "orders", "new.csv", "--enroll")
+    cli("worker", "--once")
+    write(project, AT_ONCE.replace("  - ask: arrived\n", "  - id: question\n    ask: arrived\n"))
+    assert f"1 person, asked and not heard of: {said}. " in cli("plan", "--in-flight", f"arrived={how}", code=4).out
+
+
+def test_a_longer_wait_says_until_when_people_wait(waiting: Path, cli: Cli) -> None:
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    write(waiting, text.replace("wait: 1 day", "wait: 3 days", 1))
+    day = r"[A-Z][a-z]{2} \d\d [A-Z][a-z]{2}( \d{4})?"
+    said = f"6 people, waiting: wait on, the first until {day} instead of {day}\n"
+    assert re.search(said, cli("plan", code=4).out)
+
+
+@pytest.mark.parametrize(
     ("how", "said", "after"),
     [
         ("finish", "finish as they began", {"active": 6}),

@@ -34,6 +34,7 @@ EDITS: dict[str, dict[str, tuple[str, str] | None]] = {  # files that are change
         "templates/when-it-sticks.md": ("{{ signature }}", "Tell me how it goes.\n\n{{ signature }}"),
     },
     "{shortened}": {FLOW: ("wait: 1 day", "wait: 6 hours")},
+    "{lengthened}": {FLOW: ("wait: 1 day", "wait: 3 days")},
     "{renamed}": {FLOW: RENAMED},
     "{deleted}": {FLOW: None},
     "{tom-gone}": {FLOW: ("sender: tom", "sender: mara"), "workflows/people.yaml": (TOM, "")},
@@ -96,17 +97,25 @@ COMMANDS = {
 INSIDE = {  # likewise, by the shop with people inside
     "waiting": {
         "plan-shortened": ["{shortened}", "plan"],
+        "plan-shortened-people": ["{shortened}", "plan --people"],
+        "plan-lengthened": ["{lengthened}", "plan"],
+        "plan-lengthened-people": ["{lengthened}", "plan --people"],
         "apply-moved": ["{shortened}", "apply"],
         "status-inside": ["status"],
         "show-inside": ["show after-arrival"],
     },
     "asked": {
         "plan-stranded": ["{renamed}", "plan"],
+        "plan-stranded-people": ["{renamed}", "plan --people"],
+        "plan-skip-people": ["{renamed}", "plan --people --in-flight arrived=skip"],
+        "plan-stop-people": ["{renamed}", "plan --people --in-flight arrived=stop"],
         "plan-finish": ["{renamed}", "plan --in-flight arrived=finish"],
         "plan-skip": ["{renamed}", "plan --in-flight arrived=skip"],
         "plan-stop": ["{renamed}", "plan --in-flight arrived=stop"],
         "messages-resend-yes": ["{lost-1}", "messages resend 1 --yes"],
         "plan-deleted": ["{deleted}", "plan"],
+        "plan-deleted-skip": ["{deleted}", "plan --people --in-flight after-arrival=skip"],
+        "apply-deleted-skip": ["{deleted}", "apply --in-flight after-arrival=skip"],
         "apply-refused": ["{renamed}", "apply"],
         "apply-skip": ["{renamed}", "apply --in-flight arrived=skip"],
         "show-deleted": ["{deleted}", "apply --in-flight after-arrival=finish", "show after-arrival"],
@@ -114,6 +123,7 @@ INSIDE = {  # likewise, by the shop with people inside
     },
     "held": {
         "plan-person-gone": ["{renamed}", "{tom-gone}", "plan --in-flight arrived=finish"],
+        "plan-person-gone-people": ["{renamed}", "{tom-gone}", "plan --people --in-flight arrived=finish"],
         "apply-person-gone": ["{renamed}", "{tom-gone}", "apply --in-flight arrived=finish"],
     },
     "first": {
@@ -140,7 +150,8 @@ ELSEWHERE = {  # commands that are shown by other tests, since what they say dep
     "suppressions export": "test_exports.py",
 }
 DEMO = Path(play.__file__).parent.parent / "demo"
-MOMENT = re.compile(r"[A-Z][a-z]{2} \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d [+-]\d\d:\d\d")
+MOMENT = re.compile(r"[A-Z][a-z]{2}\s+\d\d\s+[A-Z][a-z]{2}\s+\d{4}\s+\d\d:\d\d\s+[+-]\d\d:\d\d")  # folded or not
+DAY = re.compile(r"\b[A-Z][a-z]{2}\s+\d\d\s+[A-Z][a-z]{2}\b(?:\s+\d{4})?(?!\s*\d)")
 ISO_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC")
 JUST_NOW = timedelta(hours=2)  # the demo's story is long over
 LATELY = timedelta(days=60)  # other shops have no story but the last hours, and what comes of them
@@ -211,16 +222,23 @@ def steady(text: str, *, moments: timedelta) -> str:
     now = datetime.now(UTC)  # noqa: TID251 - commands read the wall clock too
 
     def moment(found: re.Match[str]) -> str:
-        at = datetime.strptime(found.group(), "%a %d %b %Y %H:%M %z")
-        return "Thu 01 Jan 2099 09:00 +00:00" if abs(at - now) < moments else found.group()
+        at = datetime.strptime(" ".join(found.group().split()), "%a %d %b %Y %H:%M %z")
+        return instead(found, "Thu 01 Jan 2099 09:00 +00:00") if abs(at - now) < moments else found.group()
+
+    def instead(found: re.Match[str], wanted: str) -> str:
+        *words, last = wanted.split()
+        gaps = re.findall(r"\s+", found.group())
+        return "".join(word + gap for word, gap in zip(words, gaps, strict=False)) + last
 
     def iso_moment(found: re.Match[str]) -> str:
         at = datetime.strptime(found[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
         return "2099-01-01 09:00 UTC" if abs(at - now) < moments else found.group()
 
-    text = ISO_MOMENT.sub(iso_moment, text)
+    text = ISO_MOMENT.sub(iso_moment, MOMENT.sub(moment, text))
+    if moments == LATELY:
+        text = DAY.sub(lambda found: instead(found, "Thu 01 Jan"), text)
     text = TOKEN.sub(lambda found: "t" * len(found.group()), text)
-    return HASH.sub("abcdefabcdef", MOMENT.sub(moment, text))
+    return HASH.sub("abcdefabcdef", text)
 
 
 @pytest.fixture

@@ -18,12 +18,14 @@ from followup.authoring.bundle import load_applied
 from followup.authoring.diagnostics import BundleError
 from followup.clock import VirtualClock
 from followup.core.message import Accepted, Answer, Misconfigured
-from followup.services import answers, deploy
+from followup.services import answers, concerned, deploy, facts
 from followup.services.advance import advance
+from followup.services.concerned import Addressee, Next, Outlook, Shift
 from followup.services.lacking import Kind, Lack
 from followup.services.library import Library
 from followup.services.plan import Plan, Soon, plan
 from followup.services.sweep import Work, lease, next_moment
+from followup.store import enrollments
 from followup.store.engine import make_engine, reading
 from followup.store.schema import metadata
 from tests.services import engine_files
@@ -109,7 +111,47 @@ def test_a_plan_comes_true(engine: Engine, tmp_path: Path, change: str) -> None:
     for place in found.places:
         at_once[place.step] += place.at_once
     assert +at_once == go_on_at_once(shop, before)
+    those = {who.email: who for place in found.places for who in place.who if not who.now.is_due}
+    assert {email: who.then for email, who in those.items()} == {email: there(shop)[email] for email in those}
+    assert all(len(place.who) == place.number for place in found.places if place.to is None or place.shift)
     assert (found.now, found.then) == (AS_IT_IS, come_true(shop))
+
+
+def there(shop: Tale) -> dict[str, Outlook]:
+    """Return by address what comes for each, now that those who are due were looked at."""
+    with reading(shop.world.engine) as conn:
+        runs = enrollments.by_id(conn, [row.id for row in shop.world.rows("enrollments")]).values()
+        known = facts.read(conn, list(runs), library=Library(), now=NOW)
+    return {
+        one.facts.customer.email: Outlook(Next.END) if one.stored.ended_at else concerned.as_it_is(one, NOW)
+        for one in known.values()
+    }
+
+
+def test_who_is_stranded_is_named(engine: Engine, tmp_path: Path) -> None:
+    shop, renamed = Tale(engine, tmp_path), EDITS["a question renamed, skip"]
+    names = {"undecided": planned(shop, Edit(renamed.folders)), "skip": planned(shop, renamed)}
+    asked = {
+        how: next(who for place in found.places for who in place.who if who.email == "asked@example.com")
+        for how, found in names.items()
+    }
+    assert (asked["undecided"].now.next, asked["undecided"].then) == (Next.REMINDER, asked["undecided"].now)
+    assert (asked["skip"].onward, asked["skip"].then.next) == ("wait_for-1", Next.EVENT)
+    stopped = planned(shop, EDITS["a question renamed, stop"])
+    ends = {who.then.next for place in stopped.places if place.to is None for who in place.who if not who.now.is_due}
+    assert ends == {Next.END}
+
+
+def test_a_changed_wait_says_until_when_they_wait(engine: Engine, tmp_path: Path) -> None:
+    shop = Tale(engine, tmp_path)
+    (place,) = (one for one in planned(shop, EDITS["a wait lengthened"]).places if one.step == "wait-1" and one.shift)
+    began = NOW - DAY
+    assert place.shift == Shift(Next.WAIT, began + 2 * DAY, began + 6 * DAY, "Europe/London", 1)
+    (place,) = (one for one in planned(shop, EDITS["a timeout lengthened"]).places if one.step == "arrived")
+    assert place.shift is not None
+    assert (place.shift.next, place.shift.then - place.shift.now) == (Next.ANSWER, 4 * DAY)
+    (place,) = (one for one in planned(shop, EDITS["an earlier reminder"]).places if one.step == "arrived")
+    assert place.shift is None or place.shift.next is Next.REMINDER
 
 
 def test_without_a_change_what_would_leave_leaves(engine: Engine, tmp_path: Path) -> None:
@@ -298,6 +340,8 @@ def test_a_letter_that_lacks_something_does_not_leave(engine: Engine, tmp_path: 
     finish = {"tale": "finish"}
     found = plan_of(world, left, finish)
     assert (found.now.day, found.then) == (1 if before else 0, Soon(0, 0))
+    who = [Addressee("c0@example.com", "T-0", "advice")]
+    assert {lack: list(people) for lack, people in found.unable.items()} == ({} if before else {lack: who})
 
     applied = deploy.put_in_force(engine, load_applied(left), clock=world.clock, in_flight=finish)
     assert applied.unable == ({} if before else {lack: 1})
