@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from followup.cli import output
-from followup.cli.deploy import as_document, in_flight_option, plan_of, put_in_force, refusal, tell_applied
+from followup.cli.deploy import (
+    as_document,
+    in_flight_option,
+    people_option,
+    plan_of,
+    put_in_force,
+    refusal,
+    tell_applied,
+)
 from followup.cli.shared import json_option, make_app, yes_option
 
 if TYPE_CHECKING:
@@ -128,12 +136,13 @@ def diff_bundles(was: str | None, now: str | None, as_json: bool) -> None:
 
 @bundles_command.command("rollback")
 @click.argument("bundle", required=False)
+@people_option
 @in_flight_option
 @click.option("--dry-run", is_flag=True, help="Show what it would change, as followup plan does, and do nothing.")
 @yes_option
 @json_option
 def rollback_bundle(
-    *, bundle: str | None, decisions: Sequence[tuple[str, str]], dry_run: bool, yes: bool, as_json: bool
+    *, bundle: str | None, people: bool, decisions: Sequence[tuple[str, str]], dry_run: bool, yes: bool, as_json: bool
 ) -> None:
     """
     Make BUNDLE what runs again (default: the one before).
@@ -152,9 +161,9 @@ def rollback_bundle(
     command = f"followup bundles rollback {found.hash[:12]}"
     if dry_run:
         if as_json:
-            output.document(planned.as_document(changed))
+            output.document(planned.as_document(changed, people=people))
         else:
-            planned.tell(changed, command=command, goal="going back would make it")
+            planned.tell(changed, people=people, command=command, goal="going back would make it")
         return
     if not changed:
         if as_json:
@@ -163,7 +172,7 @@ def rollback_bundle(
             output.say(f"Nothing changed: bundle {found.hash[:12]} already runs.")
         return
     if not as_json and not yes:
-        planned.tell(changed, command=command, goal="going back would make it")
+        planned.tell(changed, people=people, command=command, goal="going back would make it")
     with refusal(as_json=as_json):
         deploy.check(app.engine, goal, dict(decisions))
     if not output.confirm(f"Bundle {found.hash[:12]} would run again.", yes=yes):

@@ -197,6 +197,15 @@ def test_a_longer_wait_says_until_when_people_wait(waiting: Path, cli: Cli) -> N
     said = f"6 people, waiting: wait on, the first until {day} instead of {day}\n"
     assert re.search(said, cli("plan", code=4).out)
 
+    cli("apply")
+    back = cli("bundles", "rollback", "--dry-run", "--people").out
+    assert re.search(said, back)
+    assert back.count(": waits until ") == PEOPLE_INSIDE * 2
+    cli("worker", "--once")
+    assert cli("bundles", "rollback", "--dry-run", "--people").out == back
+    document = cli("bundles", "rollback", "--dry-run", "--people", "--json").document
+    assert len(document["workflows"][0]["steps"][0]["who"]) == PEOPLE_INSIDE
+
 
 @pytest.mark.parametrize(
     ("how", "said", "after"),

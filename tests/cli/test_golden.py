@@ -100,6 +100,7 @@ INSIDE = {  # likewise, by the shop with people inside
         "plan-shortened-people": ["{shortened}", "plan --people"],
         "plan-lengthened": ["{lengthened}", "plan"],
         "plan-lengthened-people": ["{lengthened}", "plan --people"],
+        "bundles-rollback-people": ["{lengthened}", "apply", "bundles rollback --people --dry-run"],
         "apply-moved": ["{shortened}", "apply"],
         "status-inside": ["status"],
         "show-inside": ["show after-arrival"],
