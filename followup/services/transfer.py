@@ -48,11 +48,12 @@ class StrandedPeople(FollowupError):
         people = "1 person stands" if total == 1 else f"{total:,} people stand"
         where = "; ".join(_whereabouts(one) for one in undecided)
         options = " ".join(f"--in-flight {one.workflow}/{one.step}={_choices(one)}" for one in undecided)
+        kept = "the workflow's file" if all(one.gone for one in undecided) else "the step's id"
         skipped = any(one.how is not None for one in undecided)
         unskipped = ". Skip is not possible where the workflow is gone: only finish or stop" if skipped else ""
         super().__init__(
             f"{people} where the folder has no step any more, and nothing was applied: {where}{unskipped}",
-            hint=f"followup plan shows it. Keep the step's id, or decide: {options}",
+            hint=f"followup plan shows it. Keep {kept}, or decide: {options}",
         )
 
 
