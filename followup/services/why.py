@@ -18,6 +18,7 @@ from followup.core.order import Order
 from followup.core.reach import Reach, reach
 from followup.core.replies import Response
 from followup.core.schedule import Calendar
+from followup.core.transfer import matches
 from followup.core.workflow import Ask, WaitFor, Workflow, WorkflowStatus
 from followup.errors import NotFound
 from followup.services import backfill, facts, find
@@ -79,20 +80,34 @@ class Run:
     """
     One enrollment, with its messages, what was answered to them, and the version of its workflow.
 
-    ``under_way`` is the state of the letter that it waits for where it stands, ``waiting`` what else it waits for, and
-    ``stopped`` why an operator lets no letter of it leave. Where only one step was asked about, and nothing of it is on
-    the record, ``reach`` is how the run stands to it, and ``turn`` what was decided last of what keeps it from there.
+    ``entered`` is the version it came into. ``under_way`` is the state of the letter that it waits for where it stands,
+    ``waiting`` what else it waits for, and ``stopped`` why an operator lets no letter of it leave. Where only one step
+    was asked about, and nothing of it is on the record, ``reach`` is how the run stands to it, and ``turn`` what was
+    decided last of what keeps it from there.
     """
 
     enrollment: StoredEnrollment
     workflow: Workflow
     messages: list[StoredMessage]
     responses: list[Response]
+    entered: Workflow
     under_way: MessageState | None = None
     waiting: Waiting | None = None
     stopped: str | None = None
     reach: Reach | None = None
     turn: Decided | None = None
+
+    def step_of(self, decided: Decided) -> str | None:
+        """
+        Return the step that something *decided* is about, in the version that the run is in; None: it is gone.
+
+        What was decided before the run was moved speaks of the steps of the version it came into. Should it have been
+        in another one between the two, in which they had yet other numbers, that cannot be told any more.
+        """
+        moved_at = self.enrollment.enrollment.moved_at
+        if moved_at is None or decided.at > moved_at or self.entered is self.workflow or decided.step is None:
+            return decided.step
+        return matches(self.entered, self.workflow).get(decided.step)
 
     def story(self, decided: Iterable[Decided]) -> "list[tuple[datetime, StoredMessage | Response | Decided]]":
         """Return letters, answers and what was *decided*, by when they were; of one moment, what led to what first."""
@@ -268,6 +283,7 @@ class _Record:
                 self.library.workflow(self.conn, run.version_id),
                 letters,
                 said.get(run.id, []),
+                self.library.workflow(self.conn, run.entered_version_id),
                 under_way=_under_way(run, letters),
                 waiting=waiting.get(run.id),
                 stopped=self._stopped(run.enrollment.workflow),
@@ -392,11 +408,12 @@ def _versions(explained: Iterable[Why]) -> list[Workflow]:
 def _narrowed(why: Why, step: str, holding: Collection[str]) -> Why:
     """Return *why* with nothing but what concerns *step*; *holding* are the workflows that have it by now."""
     runs = [_run_at(run, why.of_run(run), step) for run in why.runs if run.workflow.step(step)]
-    ids = {run.enrollment.id for run in runs}
+    ids = {run.enrollment.id: run for run in runs}
     decided = [
         one
         for one in why.decisions
-        if (one.enrollment_id in ids and one.step == step) or (one.enrollment_id is None and one.workflow in holding)
+        if (one.enrollment_id in ids and ids[one.enrollment_id].step_of(one) == step)
+        or (one.enrollment_id is None and one.workflow in holding)
     ]
     unseen = [one for one in why.unseen if one.workflow in holding]
     return replace(why, runs=runs, decisions=decided, unseen=unseen, step=step)
@@ -404,22 +421,23 @@ def _narrowed(why: Why, step: str, holding: Collection[str]) -> Why:
 
 def _run_at(run: Run, decided: Sequence[Decided], step: str) -> Run:
     letters = [message for message in run.messages if message.step == step]
-    if letters or any(one.step == step for one in decided):
+    if letters or any(run.step_of(one) == step for one in decided):
         return replace(
             run,
             messages=letters,
             responses=[one for one in run.responses if one.step == step],
             waiting=run.waiting if run.waiting and run.waiting.step == step else None,
         )
-    turns = {one.step: one for one in decided if one.step and one.message_id is None and one.verdict in TURNS}
+    turning = (one for one in decided if one.message_id is None and one.verdict in TURNS)
+    turns = {at: one for one in turning if (at := run.step_of(one))}
     noted = {name: None if one.verdict == "skipped" else one.reason for name, one in turns.items()}
     how, where = reach(run.workflow, run.enrollment.enrollment, noted, step)
     at = run.enrollment.enrollment.position.step
     match how:
         case Reach.PASSED_BY:
-            because = [one for one in turns.values() if one.step == where]
+            because = [turns[where]] if where in turns else []
         case Reach.NOT_YET:
-            because = [one for one in decided if one.step == at]
+            because = [one for one in decided if run.step_of(one) == at]
         case Reach.ENDED | Reach.HELD_OUT:
             because = [one for one in decided if one.verdict in ENDS]
         case _:

@@ -50,10 +50,11 @@ class Moved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEnrollment:
-    """An enrollment and the rows it belongs to."""
+    """An enrollment and the rows it belongs to; ``entered_version_id`` is that of the version it came into."""
 
     enrollment: Enrollment
     version_id: int
+    entered_version_id: int
     customer_id: int
     order_id: int | None
     entry_key: str
@@ -156,6 +157,7 @@ def _stored(row: Row[Any]) -> StoredEnrollment:
             moved_at=row.moved_at,
         ),
         version_id=row.version_id,
+        entered_version_id=row.entered_version_id or row.version_id,
         customer_id=row.customer_id,
         order_id=row.order_id,
         entry_key=row.entry_key,

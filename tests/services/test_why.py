@@ -18,7 +18,7 @@ from followup.store.decisions import Decided
 from followup.store.engine import writing
 from followup.store.messages import StoredMessage
 from tests.services.test_a_run import click
-from tests.services.world import CHECK_IN, MONDAY, World, a_purchase, a_reply
+from tests.services.world import CHECK_IN, MONDAY, SEND, World, a_purchase, a_reply
 
 HEAD = "title: x\nstatus: live\nowner: nell\nsender: nell\n"
 TIP = f"workflow: tip\n{HEAD}trigger: {{event: order.placed}}\nsteps:\n  - send: advice\n"
@@ -254,6 +254,29 @@ def test_a_step_that_a_branch_went_past(world: World) -> None:
     assert reached(world, "cooking") == (Reach.PASSED_BY, 'case 1: when answer == "broken"')
     (one,) = about(world, "T-1", "branch-1")
     assert [decided.reason for decided in one.decisions] == ['case 1: when answer == "broken"']
+
+
+BEHIND = CHECK_IN.replace(
+    "  - branch:\n",
+    "  - send: advice\n  - handoff: nell\n"
+    "  - branch:\n      - when: order.is_gift\n        do: [{send: care}]\n  - branch:\n",
+)
+
+
+def test_what_was_put_in_behind_somebody_and_what_has_another_number_now(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=2)
+    click(world, "fine")
+    world.later(hours=1)
+    world.apply({"templates/care.md": SEND}, check_in=BEHIND)
+    world.drain()
+    for step in ("advice", "handoff-1", "branch-1", "care"):
+        assert reached(world, step) == (Reach.ADDED, None), step
+    (one,) = about(world, "T-1", "branch-2")
+    assert [(decided.step, decided.reason) for decided in one.decisions] == [("branch-1", "case 3: otherwise")]
+    assert reached(world, "stop-1") == (Reach.PASSED_BY, "case 3: otherwise")
+    assert reached(world, "wait-1") == (Reach.DONE, None)
+    assert reached(world, "cooking") == (Reach.NOT_YET, None)
 
 
 def test_a_step_before_which_the_run_ended(world: World) -> None:
