@@ -1,6 +1,6 @@
 """Who stands where something changes, and what comes for them: in words, and as JSON."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from followup import calendars
@@ -11,6 +11,7 @@ from followup.core.transfer import InFlight
 if TYPE_CHECKING:
     from followup.services.concerned import Addressee, Outlook, Place, Shift, Who
 
+HALF_A_YEAR = timedelta(days=182)  # days that are further apart need their years
 FATES = {  # of one person, and of several
     InFlight.FINISH: ("finishes as they began", "finish as they began"),
     InFlight.SKIP: ("goes on with what follows", "go on with what follows"),
@@ -20,7 +21,7 @@ PHASES = {
     Phase.BEFORE: "about to begin",
     Phase.WAITING: "waiting",
     Phase.SENDING: "whose letter has not left",
-    Phase.ASKED: "asked and not heard of",
+    Phase.ASKED: "asked and not heard from",
     Phase.DONE: "done",
 }
 NAMED = 50  # of those whose letters cannot leave
@@ -92,7 +93,7 @@ def _shifted(shift: "Shift", rest: int) -> str:
 def _short(*moments: datetime) -> list[str]:
     """Return local moments, as short as tells them apart."""
     shape = "%a %d %b"
-    if len({one.year for one in moments}) > 1:
+    if max(moments) - min(moments) > HALF_A_YEAR:
         shape += " %Y"
     if len({one.date() for one in moments}) == 1:
         shape += " %H:%M"

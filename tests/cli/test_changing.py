@@ -98,7 +98,7 @@ Plan: bundle abcdefabcdef runs; applying would make it bundle abcdefabcdef.
 
 ~ after-arrival: changed
   - arrived: ask arrived, up to 5 days, reminded after 2 days
-      6 people, asked and not heard of: STRANDED, it has to be decided what becomes of them. question says the same: was its id changed?
+      6 people, asked and not heard from: STRANDED, it has to be decided what becomes of them. question says the same: was its id changed?
   + question: ask arrived, up to 5 days, reminded after 2 days
 
 Letters that would leave, of those inside, if nobody answers:
@@ -170,7 +170,7 @@ def test_nobody_can_be_skipped_in_a_workflow_that_is_gone(asked: Path, cli: Cli)
     skip = "--in-flight", "after-arrival=skip"
     ran = cli("plan", *skip, code=4)
     impossible = "skip is not possible, for the workflow is gone; only finish or stop"
-    assert f"6 people, asked and not heard of: STRANDED: {impossible}\n" in ran.out
+    assert f"6 people, asked and not heard from: STRANDED: {impossible}\n" in ran.out
     assert "6 people stand in a workflow that is gone. There is nothing to skip to, so skip is not possible." in ran.err
     assert "go on with what follows" not in ran.out
     assert "Skip is not possible where the workflow is gone: only finish or stop" in cli("apply", *skip, code=1).err
@@ -187,7 +187,7 @@ def test_one_person_is_one(project: Path, cli: Cli, how: str, said: str) -> None
     cli("import", "orders", "new.csv", "--enroll")
     cli("worker", "--once")
     write(project, AT_ONCE.replace("  - ask: arrived\n", "  - id: question\n    ask: arrived\n"))
-    assert f"1 person, asked and not heard of: {said}. " in cli("plan", "--in-flight", f"arrived={how}", code=4).out
+    assert f"1 person, asked and not heard from: {said}. " in cli("plan", "--in-flight", f"arrived={how}", code=4).out
 
 
 def test_a_longer_wait_says_until_when_people_wait(waiting: Path, cli: Cli) -> None:
@@ -219,7 +219,7 @@ def test_what_becomes_of_them_is_said_and_done(
     renamed: Path, cli: Cli, how: str, said: str, after: dict[str, int]
 ) -> None:
     plan = cli("plan", "--in-flight", f"arrived={how}", code=4)
-    assert f"6 people, asked and not heard of: {said}" in plan.out
+    assert f"6 people, asked and not heard from: {said}" in plan.out
     assert f"followup apply --in-flight arrived={how}" in plan.err
 
     cli("apply", "--in-flight", f"arrived={how}")
