@@ -80,7 +80,8 @@ class _Node:
     A future: the way its customer takes through splits, what was chosen so far, and what is to choose next.
 
     ``rank`` puts futures in the order of the ways and options; ``unusual`` counts the choices that make a difference
-    to nothing, and those that may make one, at which something happened.
+    to nothing, and those that may make one, at which something happened. ``tried`` is how often what happened last had
+    been tried before: where nothing happens, a future goes on in its turn.
     """
 
     rehearsal: Rehearsal
@@ -89,6 +90,7 @@ class _Node:
     rank: tuple[int, ...]
     led: tuple[_Option, ...] = ()
     choices: tuple[tuple[_Option, ...], ...] = ()
+    tried: int = 0
 
     @property
     def unusual(self) -> tuple[int, int]:
@@ -144,15 +146,15 @@ def _unreached(chosen: Setting, found: Sequence[Ending]) -> list[str]:
     return list(dict.fromkeys(step.outcome for step in stops))
 
 
-_Place: TypeAlias = tuple[int, int, int, int, tuple[int, ...]]
+_Place: TypeAlias = tuple[bool, int, int, int, int, tuple[int, ...]]
 
 
 class _Search:
     """
     Goes to the ends of futures: first of those in which something happens that has not been tried yet.
 
-    Of futures that are equal in that, those come first in which less happens, above all less of what no condition
-    reads; and then the one that is nearest to its end.
+    Of others, those come first in which less is said that no condition reads; then those in which what happened last
+    has been tried less often, then those in which less happens, and then the one that is nearest to its end.
     """
 
     def __init__(self, chosen: Setting, most: int) -> None:
@@ -171,9 +173,9 @@ class _Search:
                 heapq.heappush(ahead, (now, node))
                 continue
             self.nodes += 1
-            if node.led:
+            if node.led and not node.led[-1].is_usual:
                 self.tried[node.led[-1].step, node.led[-1].label] += 1
-            for future in self._follow(node):
+            for future in self._follow(node, place[2]):
                 heapq.heappush(ahead, self._placed(future))
         self.left = len(ahead)
         for _, node in ahead:
@@ -183,10 +185,12 @@ class _Search:
         return self._place(node), node
 
     def _place(self, node: _Node) -> _Place:
-        tried = self.tried[node.led[-1].step, node.led[-1].label] if node.led else 0
-        return tried, *node.unusual, -len(node.led), node.rank
+        last = node.led[-1] if node.led else None
+        tried = node.tried if last is None or last.is_usual else self.tried[last.step, last.label]
+        unheeded, heeded = node.unusual
+        return tried > 0, unheeded, tried, heeded, -len(node.led), node.rank
 
-    def _follow(self, node: _Node) -> Iterator[_Node]:
+    def _follow(self, node: _Node, tried: int) -> Iterator[_Node]:
         """Go on to the next choice, and yield a future for each of its options; at the end, note it."""
         while not node.choices and node.rehearsal.step():
             node.choices = self.choices_of(node)
@@ -198,7 +202,8 @@ class _Search:
         for number, option in enumerate(options, start=1):
             future = node.rehearsal if number == len(options) else node.rehearsal.fork()
             option.take(future)
-            yield _Node(future, node.begun, node.way, (*node.rank, number), (*node.led, option), tuple(rest))
+            rank, led = (*node.rank, number), (*node.led, option)
+            yield _Node(future, node.begun, node.way, rank, led, tuple(rest), tried)
 
     def choices_of(self, node: _Node) -> tuple[tuple[_Option, ...], ...]:
         """Return what the last step has made the run's future depend on; what it started goes on in silence."""
