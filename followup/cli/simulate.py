@@ -114,6 +114,8 @@ def simulate_command(
         output.tell(f"not used: {_named(response)}; no question was left to answer")
     for event in simulated.not_happened:
         output.tell(f"not used: --happens {event}; nothing waited for it")
+    for wait in simulated.in_vain:
+        output.tell(f"{wait.step} waited on although {wait.event} happened: {wait.in_vain}")
 
 
 def _prepared(
@@ -205,7 +207,12 @@ def _paths(chosen: "Setting", on: "Callable[[int], Rehearsal]", customer_id: int
     found = endings(chosen, on, customer_id)
     if as_json:
         told = [_ending(one) for one in found.found]
-        left = {"left_out": found.left + found.ways_left, "unreached": found.unreached}
+        not_followed = [{"step": one.step, "event": one.event, "reason": one.reason} for one in found.unfollowed]
+        left = {
+            "left_out": found.left + found.ways_left,
+            "unreached": found.unreached,
+            "not_followed": not_followed,
+        }
         output.document({"endings": told, "looked_at": found.nodes, **left})
     else:
         rows = [
@@ -246,5 +253,7 @@ def _limits(found: "Endings") -> None:
         )
     if found.ways_left:
         output.tell(f"{output.plural(found.ways_left, 'way')} through the splits were left out")
+    for one in found.unfollowed:
+        output.tell(f"{one.step} waits for {one.event}; only one end of that was followed: {one.reason}")
     if found.unreached:
         output.tell(f"None of those that were looked at led to: {', '.join(found.unreached)}")

@@ -11,11 +11,11 @@ from followup.core.customer import Customer
 from followup.core.enrollment import Phase
 from followup.core.events import EventKind, is_custom
 from followup.core.order import OrderStatus
-from followup.core.workflow import Ask, Step, WaitFor, Workflow
+from followup.core.workflow import Ask, Per, Step, WaitFor, Workflow
 from followup.services.facts import calendar_for
 from followup.services.moves import Move
 from followup.services.rehearsal import A_DAY, Act, Rehearsal
-from followup.store import customers, enrollments, messages, orders
+from followup.store import conversations, customers, enrollments, messages, orders
 from followup.store.engine import reading
 from followup.store.enrollments import StoredEnrollment
 
@@ -26,6 +26,8 @@ REACHED = {  # events that a shop can be made to report of an order that is ther
     EventKind.ORDER_CANCELLED.value: OrderStatus.CANCELLED,
     EventKind.ORDER_REFUNDED.value: OrderStatus.REFUNDED,
 }
+
+_FOLLOWS = {EventKind.ORDER_PROMISE_MISSED.value: "it follows from when the order was promised and delivered"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,11 @@ class Asking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Awaiting:
-    """An event that a run has just begun to wait for; ``at`` is when it would happen, if it does."""
+    """
+    An event that a run has just begun to wait for, until ``until``; ``at`` is when it would happen, if it does.
+
+    ``obstacle`` is why a rehearsal cannot let it happen; empty if it can.
+    """
 
     run: int
     workflow: str
@@ -56,11 +62,18 @@ class Awaiting:
     event: str
     order: str | None
     at: datetime
+    until: datetime
+    obstacle: str = ""
+    reads_data: bool = False
+
+    def waited_on(self, moves: Iterable[Move]) -> bool:
+        """Tell whether the run gave the event up, whatever was made to happen."""
+        return any((move.kind, move.run, move.step) == ("timeout", self.run, self.step) for move in moves)
 
     @property
-    def can_be_made(self) -> bool:
-        """Tell whether a rehearsal can let it happen: others follow from what the customer, or we, do."""
-        return self.event in REACHED or is_custom(self.event)
+    def in_vain(self) -> str:
+        """Say why the run may have waited on although the event happened."""
+        return "it brings no data here, and where: did not hold" if self.reads_data else "it did not end the wait"
 
 
 def asked(rehearsal: Rehearsal) -> list[Asking]:
@@ -119,6 +132,7 @@ def _awaited(rehearsal: Rehearsal, waits: Iterable[Move]) -> Iterator[Awaiting]:
             run = runs.get(move.run or 0)
             step = _step(conn, rehearsal, run, move.step) if run else None
             if run is not None and isinstance(step, WaitFor) and move.until is not None:
+                workflow = rehearsal.library.workflow(conn, run.version_id)
                 yield Awaiting(
                     run=run.id,
                     workflow=run.enrollment.workflow,
@@ -126,7 +140,25 @@ def _awaited(rehearsal: Rehearsal, waits: Iterable[Move]) -> Iterator[Awaiting]:
                     event=step.event,
                     order=move.order,
                     at=soon(now, move.until),
+                    until=move.until,
+                    obstacle=_obstacle(conn, rehearsal, run, workflow, step.event),
+                    reads_data=step.where is not None,
                 )
+
+
+def _obstacle(conn: Connection, rehearsal: Rehearsal, run: StoredEnrollment, workflow: Workflow, event: str) -> str:
+    """Return why *event* cannot be made to happen to *run* from now on; nothing if it can."""
+    if is_custom(event):
+        return ""
+    if event == EventKind.ORDER_PLACED:
+        return "" if workflow.trigger.per is Per.CUSTOMER else "another order is not this run's"
+    if event in REACHED:
+        assert rehearsal.purchase is not None, "a simulation is about an order"
+        reached = {status for status, at in rehearsal.purchase.order.milestones() if at <= rehearsal.clock.now()}
+        return f"the order was {REACHED[event].value} before" if REACHED[event] in reached else ""
+    if event == EventKind.CONVERSATION_CLOSED:
+        return "" if conversations.waiting_since(conn, [run.customer_id]) else "no conversation is open then"
+    return _FOLLOWS.get(event, "it follows from what people do")
 
 
 def soon(since: datetime, until: datetime) -> datetime:
@@ -139,7 +171,18 @@ def happening(awaiting: Awaiting) -> Act:
     status = REACHED.get(awaiting.event)
     if status is not None:
         return lambda rehearsal: rehearsal.reach(status)
+    if awaiting.event == EventKind.ORDER_PLACED:
+        return Rehearsal.buy_again
+    if awaiting.event == EventKind.CONVERSATION_CLOSED:
+        return Rehearsal.close_conversation
     return lambda rehearsal: rehearsal.happen(awaiting.event, order_number=awaiting.order)
+
+
+def prevent(rehearsal: Rehearsal, awaiting: Awaiting) -> None:
+    """Have an awaited event not happen while the run waits for it."""
+    rehearsal.unplan(awaiting.event)
+    if awaiting.event == EventKind.CONVERSATION_CLOSED:
+        rehearsal.keep_open(awaiting.until)
 
 
 def whom(rehearsal: Rehearsal, workflow: Workflow | None) -> tuple[Customer, ZoneInfo]:

@@ -12,10 +12,10 @@ from followup.core.chance import variant_of
 from followup.core.decide import is_heeded
 from followup.core.workflow import Ask, Stop
 from followup.services.begun import Begun
-from followup.services.choices import Asking, Awaiting, asked, awaited, happening
+from followup.services.choices import Asking, Awaiting, asked, awaited, prevent
 from followup.services.moves import Move
 from followup.services.rehearsal import Rehearsal
-from followup.services.simulate import WORDS, Kind, Response, Setting, beginning, respond
+from followup.services.simulate import WORDS, Kind, Response, Setting, beginning, bring_about, respond
 from followup.store import enrollments, messages
 from followup.store.engine import reading
 from followup.store.enrollments import StoredEnrollment
@@ -44,12 +44,22 @@ class Ending:
     days: tuple[float, float] = (0.0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Unfollowed:
+    """A wait for an event that could not be made to happen, and why."""
+
+    step: str
+    event: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Endings:
     """
     ``left`` counts futures that were not looked at any more; ``ways_left`` ways through splits.
 
-    ``unreached`` are the outcomes of stops to which none led, where some were left out.
+    ``unreached`` are the outcomes of stops to which none led, where some were left out. ``unfollowed`` are waits of
+    which only the one end was looked at that comes by itself.
     """
 
     found: list[Ending]
@@ -57,6 +67,7 @@ class Endings:
     left: int = 0
     ways_left: int = 0
     unreached: list[str] = field(default_factory=list)
+    unfollowed: list[Unfollowed] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class _Option:
     take: Callable[[Rehearsal], None]
     is_usual: bool
     is_heeded: bool = True
+    awaited: Awaiting | None = None
 
 
 @dataclass(slots=True)
@@ -137,7 +149,7 @@ def endings(
     search.run(nodes)
     found = sorted(search.found.values(), key=lambda one: (len(one.example), one.example))
     unreached = _unreached(chosen, found) if search.left or ways_left else []
-    return Endings(found, search.nodes, search.left, ways_left, unreached)
+    return Endings(found, search.nodes, search.left, ways_left, unreached, list(search.unfollowed))
 
 
 def _unreached(chosen: Setting, found: Sequence[Ending]) -> list[str]:
@@ -163,6 +175,7 @@ class _Search:
         self.ranks: dict[tuple[str, str | None, str], tuple[int, int, tuple[int, ...]]] = {}  # of the examples
         self.seen: set[tuple[str, ...]] = set()
         self.tried: Counter[tuple[str, str]] = Counter()
+        self.unfollowed: dict[Unfollowed, None] = {}  # in the order in which they were come to
         self.nodes = self.left = 0
 
     def run(self, roots: Sequence[_Node]) -> None:
@@ -211,8 +224,9 @@ class _Search:
             return ()
         own = node.begun.runs(node.rehearsal)
         questions = (self._responses(one) for one in asked(node.rehearsal) if one.run in own)
-        waits = (_outcomes(one) for one in awaited(node.rehearsal) if one.run in own and one.can_be_made)
-        return (*questions, *waits)
+        waits = [one for one in awaited(node.rehearsal) if one.run in own]
+        self.unfollowed |= {Unfollowed(one.step, one.event, one.obstacle): None for one in waits if one.obstacle}
+        return (*questions, *(_outcomes(one) for one in waits if not one.obstacle))
 
     def _responses(self, question: Asking) -> tuple[_Option, ...]:
         possible = [Response(Kind.ANSWER, answer) for answer in question.offered]
@@ -226,6 +240,10 @@ class _Search:
 
     def _note(self, node: _Node) -> None:
         moves = node.begun.moves(node.rehearsal)
+        made = (option.awaited for option in node.led if option.awaited)
+        if in_vain := [wait for wait in made if wait.waited_on(moves)]:  # as if it had not been made to happen
+            self.unfollowed |= {Unfollowed(one.step, one.event, one.in_vain): None for one in in_vain}
+            return
         run, letters = _run(node)
         end = node.end
         if end is None and run is not None:  # it stands still: held for ever, blocked, of unknown fate
@@ -260,13 +278,9 @@ def _responding(question: Asking, response: Response) -> Callable[[Rehearsal], N
 
 
 def _outcomes(wait: Awaiting) -> tuple[_Option, ...]:
-    def happens(rehearsal: Rehearsal) -> None:
-        rehearsal.unplan(wait.event)
-        rehearsal.plan(wait.at, happening(wait), kind=wait.event)
-
     return (
-        _Option(wait.step, wait.event, happens, is_usual=False),
-        _Option(wait.step, f"no {wait.event}", lambda rehearsal: rehearsal.unplan(wait.event), is_usual=True),
+        _Option(wait.step, wait.event, lambda rehearsal: bring_about(rehearsal, wait), is_usual=False, awaited=wait),
+        _Option(wait.step, f"no {wait.event}", lambda rehearsal: prevent(rehearsal, wait), is_usual=True),
     )
 
 

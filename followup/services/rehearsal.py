@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from followup.authoring.bundle import Bundle
 from followup.clock import VirtualClock
 from followup.core.message import Accepted, Answer
-from followup.core.order import VOID, OrderStatus, Purchase
+from followup.core.order import VOID, OrderReport, OrderStatus, Purchase
 from followup.errors import FollowupError
 from followup.mail.message import MailIdentity, OutgoingMail
 from followup.mail.transport import Answered
@@ -97,6 +97,7 @@ class Rehearsal:
         self._agenda: list[_Planned] = []
         self._planned = 0
         self._closes_at: datetime | None = None
+        self._open_until: datetime | None = None
 
     @classmethod
     def of_customer(
@@ -146,6 +147,7 @@ class Rehearsal:
         other.began_at, other.moments, other.purchase = self.began_at, self.moments, self.purchase
         other.moves, other._known = [*self.moves], {*self._known}
         other._agenda, other._planned, other._closes_at = [*self._agenda], self._planned, self._closes_at
+        other._open_until = self._open_until
         return other
 
     def close(self) -> None:
@@ -212,7 +214,7 @@ class Rehearsal:
     def _work(self, moment: datetime) -> None:
         with silently():
             if self._closes_at is not None and self._closes_at <= moment:
-                converse.close_if_open(self.engine, self.address, library=self.library, clock=self.clock)
+                self.close_conversation()
             while self._agenda and self._agenda[0].at <= moment:
                 heapq.heappop(self._agenda).act(self)
             self._drain()
@@ -247,7 +249,8 @@ class Rehearsal:
         )  # stable: of one moment, as they were found
         self._closes_at = None
         if waits_since is not None and self.close_after is not None:
-            self._closes_at = max(waits_since, self.began_at) + self.close_after
+            closes_at = max(waits_since, self.began_at) + self.close_after
+            self._closes_at = max(closes_at, self._open_until or closes_at)
 
     # what can happen
 
@@ -265,6 +268,33 @@ class Rehearsal:
         moment: dict[str, Any] = {f"{column}_at": self.clock.now()}
         self.purchase = replace(self.purchase, order=replace(order, status=further, **moment))
         self.report()
+
+    def buy_again(self) -> None:
+        """Let the customer place another order of the same things now."""
+        assert self.purchase is not None, "there is nothing to report"
+        now, order = self.clock.now(), self.purchase.order
+        another = OrderReport(
+            source=order.source,
+            external_id=f"{order.external_id}, again at {now.isoformat()}",
+            number=f"{order.number}, again",
+            status=OrderStatus.PLACED,
+            placed_at=now,
+            total_cents=order.total_cents,
+            currency=order.currency,
+            items=order.items,
+        )
+        with writing(self.engine, "rehearsal.report") as conn:
+            take_in(conn, [replace(self.purchase, order=another)], now=now, library=self.library)
+
+    def close_conversation(self) -> None:
+        """Let somebody of ours answer the customer, if they wait for that."""
+        converse.close_if_open(self.engine, self.address, library=self.library, clock=self.clock)
+
+    def keep_open(self, until: datetime) -> None:
+        """Let nobody of ours answer the customer before *until*, but by a plan."""
+        self._open_until = until
+        if self._closes_at is not None:
+            self._closes_at = max(self._closes_at, until)
 
     def happen(self, kind: str, *, order_number: str | None) -> None:
         """Let an event of the shop's own happen."""

@@ -25,7 +25,7 @@ from followup.core.workflow import Split, Start, Trigger, Workflow, WorkflowStat
 from followup.errors import FollowupError, NotFound, UsageError
 from followup.services import backfill, find
 from followup.services.begun import Begun
-from followup.services.choices import REACHED, Asking, asked, awaited, happening
+from followup.services.choices import REACHED, Asking, Awaiting, asked, awaited, happening
 from followup.services.deliver import Post
 from followup.services.enroll import Entry, enroll
 from followup.services.library import Library, version_of
@@ -102,11 +102,16 @@ class Setting:
 
 @dataclass(slots=True)
 class Simulated:
-    """What came of it: the moves from the trigger on, and what was given and not needed."""
+    """
+    What came of it: the moves from the trigger on, and what was given and not needed.
+
+    ``in_vain`` are the waits that went on although their event was made to happen.
+    """
 
     moves: list[Move]
     unused: list[Response] = field(default_factory=list)
     not_happened: list[str] = field(default_factory=list)
+    in_vain: list[Awaiting] = field(default_factory=list)
 
 
 def setting(
@@ -141,7 +146,7 @@ def simulate(
         UsageError: a response is none of the answers that the question offers, or an event cannot be made to happen.
         FollowupError: the trigger asked for no entry.
     """
-    left, coming = list(responses), list(happens)
+    left, coming, made = list(responses), list(happens), list[Awaiting]()
     begun = beginning(rehearsal, chosen)
     rehearsal.begin()
     while True:
@@ -152,15 +157,16 @@ def simulate(
         for wait in awaited(rehearsal):
             if wait.run in own and wait.event in coming:
                 coming.remove(wait.event)
-                if not wait.can_be_made:
-                    raise UsageError(f"{wait.event} cannot be made to happen: it follows from what people do")
-                rehearsal.unplan(wait.event)
-                rehearsal.plan(wait.at, happening(wait), kind=wait.event)
+                if wait.obstacle:
+                    raise UsageError(f"{wait.event} cannot be made to happen at {wait.step}: {wait.obstacle}")
+                bring_about(rehearsal, wait)
+                made.append(wait)
         if not rehearsal.step():
             break
     if begun.entry(rehearsal) is None:
         raise FollowupError(f"the trigger of {chosen.workflow} has let nobody in")
-    return Simulated(begun.moves(rehearsal), left, coming)
+    moves = begun.moves(rehearsal)
+    return Simulated(moves, left, coming, [wait for wait in made if wait.waited_on(moves)])
 
 
 def check_events(chosen: Setting, happens: Sequence[str]) -> None:
@@ -183,6 +189,12 @@ def beginning(rehearsal: Rehearsal, chosen: Setting) -> Begun:
     assert rehearsal.purchase is not None, "a simulation is about an order"
     past = frozenset((move.run, move) for move in rehearsal.moves)
     return Begun(chosen.workflow, chosen.scope, chosen.at, rehearsal.purchase.order.number, past)
+
+
+def bring_about(rehearsal: Rehearsal, wait: Awaiting) -> None:
+    """Have an awaited event happen, a while after the wait for it began and at no other time."""
+    rehearsal.unplan(wait.event)
+    rehearsal.plan(wait.at, happening(wait), kind=wait.event)
 
 
 def respond(rehearsal: Rehearsal, question: Asking, response: Response) -> None:

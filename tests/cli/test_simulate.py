@@ -159,6 +159,18 @@ def test_paths_tell_every_ending(tried: Path, cli: Cli) -> None:
     assert told["endings"][0]["letters"] == [2, 2]
 
 
+def test_paths_say_which_ends_of_a_wait_were_not_followed(tried: Path, cli: Cli) -> None:
+    waits = WORKFLOW + "  - wait_for: support.solved\n    timeout: 2 days\n    where: event.topic == 'care'\n"
+    (tried / "workflows" / "after-arrival.yaml").write_text(waits)
+    ran = cli("simulate", "after-arrival", "--paths", *MONDAY)
+    why = "it brings no data here, and where: did not hold"
+    assert ran.err == f"wait_for-1 waits for support.solved; only one end of that was followed: {why}\n"
+    told = cli("simulate", "after-arrival", "--paths", *MONDAY, "--json").document
+    assert told["not_followed"] == [{"step": "wait_for-1", "event": "support.solved", "reason": why}]
+    ran = cli("simulate", "after-arrival", "--happens", "support.solved", *MONDAY)
+    assert ran.err == f"wait_for-1 waited on although support.solved happened: {why}\n"
+
+
 def test_a_real_customer_is_copied_and_nothing_is_written(played: Path, cli: Cli) -> None:
     before = (played / "followup.db").read_bytes()
     ran = cli("simulate", "after-arrival", "--order", "A-1", "--answer", "good", "--json")

@@ -14,7 +14,7 @@ from followup.core.order import OrderStatus
 from followup.errors import FollowupError, NotFound, UsageError
 from followup.mail.message import MailIdentity
 from followup.services import converse, halt, simulate, switch
-from followup.services.endings import Endings, endings
+from followup.services.endings import Endings, Unfollowed, endings
 from followup.services.moves import Move
 from followup.services.rehearsal import A_DAY, Rehearsal, rehearsing
 from followup.services.simulate import Kind, Response, Setting, Simulated
@@ -236,6 +236,71 @@ def test_an_event_happens_when_it_is_waited_for_and_asked_for() -> None:
         ("happened", A_DAY)
     ]
     assert found.not_happened == ["support.rated"]
+
+
+WAITING = HEAD.format(name="waiting", status="live") + (
+    "trigger: {{event: {trigger}}}\nsteps:\n{before}  - wait_for: {event}\n    timeout: 6 days\n{where}"
+    "  - branch:\n      - when: timed_out\n        do: [{{stop: in vain}}]\n      - otherwise: [{{stop: it came}}]\n"
+)
+
+
+def a_wait(event: str, trigger: str = "order.delivered", before: str = "", where: str = "") -> Setting:
+    return a_setting("waiting", waiting=WAITING.format(event=event, trigger=trigger, before=before, where=where))
+
+
+def both_ends(chosen: Setting) -> dict[str, tuple[str, ...]]:
+    found = found_endings(chosen)
+    assert found.unfollowed == []
+    return {one.outcome: one.example for one in found.found}
+
+
+def test_the_customer_buys_again_where_a_run_per_customer_waits_for_it() -> None:
+    chosen = a_wait("order.placed", "order.delivered, per: customer")
+    assert both_ends(chosen) == {"in vain": ("no order.placed",), "it came": ("order.placed",)}
+    assert tried(chosen, happens=["order.placed"]).moves[-1].reason == "it came"
+
+
+@pytest.mark.parametrize("close_after", [A_DAY, 30 * A_DAY, None])
+def test_we_answer_a_customer_or_do_not_where_a_run_waits_for_it(close_after: timedelta | None) -> None:
+    text = WAITING.format(
+        event="conversation.closed", trigger="order.delivered", before="  - handoff: tomas\n", where=""
+    )
+    chosen = a_setting("waiting", close_after, waiting=text)
+    ends = {"in vain": ("no conversation.closed",), "it came": ("conversation.closed",)}
+    assert both_ends(chosen) == ends
+    assert tried(chosen, happens=["conversation.closed"]).moves[-1].reason == "it came"
+
+
+@pytest.mark.parametrize(
+    ("event", "trigger", "why"),
+    [
+        ("order.placed", "order.delivered", "another order is not this run's"),
+        ("order.paid", "order.delivered", "the order was paid before"),
+        ("conversation.closed", "order.delivered", "no conversation is open then"),
+        ("answer.given", "order.delivered", "it follows from what people do"),
+        ("order.promise_missed", "order.paid", "it follows from when the order was promised and delivered"),
+    ],
+)
+def test_an_event_that_cannot_be_made_to_happen_is_named_and_says_why(event: str, trigger: str, why: str) -> None:
+    chosen = a_wait(event, trigger)
+    found = found_endings(chosen)
+    assert [(one.outcome, one.example, one.ways) for one in found.found] == [("in vain", (), 1)]
+    assert found.unfollowed == [Unfollowed("wait_for-1", event, why)]
+    with pytest.raises(UsageError, match=f"{event} cannot be made to happen at wait_for-1: {why}"):
+        tried(chosen, happens=[event])
+
+
+def test_an_event_whose_data_is_read_ends_no_wait_and_that_is_said() -> None:
+    chosen = a_wait("support.solved", where='    where: event.topic == "care"\n')
+    found = found_endings(chosen)
+    assert [(one.outcome, one.example, one.ways) for one in found.found] == [("in vain", ("no support.solved",), 1)]
+    why = "it brings no data here, and where: did not hold"
+    assert found.unfollowed == [Unfollowed("wait_for-1", "support.solved", why)]
+    simulated = tried(chosen, happens=["support.solved"])
+    assert [(wait.step, wait.event, wait.in_vain) for wait in simulated.in_vain] == [
+        ("wait_for-1", "support.solved", why)
+    ]
+    assert simulated.not_happened == []
 
 
 # -- ways through splits, and endings --
