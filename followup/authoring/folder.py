@@ -56,6 +56,11 @@ def letter_names(project: Path) -> list[str]:
     return [file.stem for file in _files(project / "templates", (".md",)) if "." not in file.stem]
 
 
+def sample_names(project: Path) -> list[str]:
+    """Return the names of the samples in *project* that there are files of, readable or not."""
+    return [file.stem for file in _files(project / "templates/_samples", (".yaml",))]
+
+
 def read_workflow_file(project: Path, name: str) -> str | None:
     """
     Return the text of one workflow in *project*, or None when there is no file of it.

@@ -58,6 +58,13 @@ def letters(context: click.Context, parameter: click.Parameter, incomplete: str)
     return _names(letter_names, incomplete)
 
 
+def samples(context: click.Context, parameter: click.Parameter, incomplete: str) -> "list[CompletionItem[str]]":
+    """Complete the name of a sample that the project folder has."""
+    from followup.authoring.folder import sample_names
+
+    return _names(sample_names, incomplete)
+
+
 def _names(of: Callable[[Path], list[str]], incomplete: str) -> "list[CompletionItem[str]]":
     from click.shell_completion import CompletionItem
 

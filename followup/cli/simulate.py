@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from followup.cli import completion, output
 from followup.cli import moves as told_moves
-from followup.cli import output
 from followup.cli.shared import Moment, json_option, make_app
 from followup.core.workflow import WorkflowStatus
 
@@ -38,8 +38,13 @@ class _InOrder(click.Command):
 
 
 @click.command("simulate", cls=_InOrder)
-@click.argument("workflow")
-@click.option("--sample", metavar="NAME", help=f"Try it on templates/_samples/NAME.yaml (default: {TYPICAL}).")
+@click.argument("workflow", shell_complete=completion.workflows)
+@click.option(
+    "--sample",
+    metavar="NAME",
+    shell_complete=completion.samples,
+    help=f"Try it on templates/_samples/NAME.yaml (default: {TYPICAL}).",
+)
 @click.option("--order", "order_number", metavar="N", help="Try it on a copy of the customer with this order instead.")
 @click.option("--answer", multiple=True, metavar="ID", help="Answer the next question so.")
 @click.option("--reply", multiple=True, metavar="TEXT", help="Answer the next question by a mail that says TEXT.")

@@ -55,6 +55,9 @@ def in_bash(*words: str, **environment: str) -> list[str]:
         (("replies", "list", "--kind", "cl"), ["click"]),
         (("completion", ""), ["bash", "zsh", "fish"]),
         (("show", ""), ["after-arrival", "later"]),
+        (("simulate", ""), ["after-arrival", "later"]),
+        (("simulate", "later", "--sample", ""), ["gift", "typical"]),
+        (("simulate", "later", "--sample", "g"), ["gift"]),
         (("report", "af"), ["after-arrival"]),
         (("pause", "l"), ["later"]),
         (("resume", "l"), ["later"]),
@@ -74,6 +77,9 @@ def in_bash(*words: str, **environment: str) -> list[str]:
 def test_bash_completes(project: Path, words: tuple[str, ...], offered: list[str]) -> None:
     (project / "workflows/later.yaml").write_text("not even: [a workflow")
     (project / "templates/thanks.de.md").write_text("a translation")
+    (project / "templates/_samples").mkdir()
+    for name in ("gift.yaml", "typical.yaml", "notes.txt"):
+        (project / "templates/_samples" / name).write_text("not even: [a sample")
     (project / "templates/$(touch hacked) *.md").write_text("no name for a letter")
     assert in_bash(*words) == offered
     assert not (project / "hacked").exists()
