@@ -45,6 +45,7 @@ USUAL = {  # after an order was placed, where a sample does not say
     "cancelled": timedelta(days=1),
 }
 LATER = timedelta(hours=1)  # after everything else, for a trigger that no order brings about
+YEARS = range(1971, 3000)  # in which a simulation may begin, so that what was before and comes after can be reckoned
 MANUAL = "manual"
 WORDS = "There is something I would like to tell you."  # a free reply that matches no answer
 
@@ -122,7 +123,11 @@ def setting(
 
     Raises:
         NotFound: there is no such workflow.
+        UsageError: *at* is too far away.
     """
+    if at.year not in YEARS:
+        hint = f"The years {YEARS[0]} to {YEARS[-1]} can be simulated"
+        raise UsageError(f"{at.date().isoformat()} is too far away to be simulated", hint=hint)
     if workflow not in bundle.workflows:
         hint = find.nearest(workflow, bundle.workflows) or f"There are {', '.join(sorted(bundle.workflows))}"
         raise NotFound(f"there is no workflow {workflow!r}", hint=hint)

@@ -126,6 +126,17 @@ def test_slips_are_explained(tried: Path, cli: Cli) -> None:
     assert "there is no database" in cli("simulate", "after-arrival", "--order", "A-1", code=1).err
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1970-12-31", "3000-01-01", "9999-12-31"])
+def test_a_day_too_far_away_is_refused(tried: Path, cli: Cli, day: str) -> None:
+    ran = cli("simulate", "after-arrival", "--from", day, code=2)
+    assert ran.err == f"error: {day} is too far away to be simulated\nhint: The years 1971 to 2999 can be simulated\n"
+
+
+@pytest.mark.parametrize("day", ["1971-01-01", "2999-12-31"])
+def test_days_of_other_centuries_are_simulated(tried: Path, cli: Cli, day: str) -> None:
+    assert cli("simulate", "after-arrival", "--from", day, "--json").document[-1]["reason"] == "finished"
+
+
 def test_a_folder_with_mistakes_is_not_simulated(tried: Path, cli: Cli) -> None:
     (tried / "workflows" / "after-arrival.yaml").write_text(WORKFLOW.replace("timeout", "timout"))
     assert 'Did you mean "timeout"?' in cli("simulate", "after-arrival", code=1).err
