@@ -51,7 +51,7 @@ class _InOrder(click.Command):
 @click.option("--no-reply", multiple=True, is_flag=True, help="Leave the next question unanswered.")
 @click.option("--happens", multiple=True, metavar="EVENT", help="Let EVENT happen, without data, when it is awaited.")
 @click.option("--from", "since", type=Moment(), metavar="DATE", help="When the trigger happens (ISO, UTC); now.")
-@click.option("--variant", multiple=True, metavar="NAME", help="Go this way where a split has it.")
+@click.option("--variant", multiple=True, metavar="[SPLIT=]NAME", help="Go this way at the split that has it.")
 @click.option(
     "--close-after",
     type=told_moves.CloseAfter(),

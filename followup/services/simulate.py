@@ -232,26 +232,47 @@ def _check(question: Asking, answer: str) -> None:
 
 def customers_who_take(chosen: Setting, variants: Sequence[str]) -> int:
     """
-    Return the id of a customer who takes these *variants* in every split that has one of them.
+    Return the id of a customer who takes these *variants*.
+
+    Args:
+        variants: each ``NAME`` where one split alone has it, or ``SPLIT=NAME``; SPLIT may be ``WORKFLOW/SPLIT``.
 
     Raises:
-        UsageError: no split has a variant by one of the names, or nobody takes all of them.
+        UsageError: no split, or more than one, has a variant by one of the names, or nobody takes all of them.
     """
-    known = {variant.name for _, split in chosen.splits for variant in split.variants}
-    for name in variants:
-        if name not in known:
-            hint = find.nearest(name, known) or (f"There are {', '.join(sorted(known))}" if known else "")
-            raise UsageError(f"no split of {chosen.workflow} has a variant {name!r}", hint=hint)
-    wanted = set(variants)
-    splits = [
-        (workflow, split, {one.name for one in split.variants} & wanted)
-        for workflow, split in chosen.splits
-        if {one.name for one in split.variants} & wanted
-    ]
+    wanted = [_variant(chosen, written) for written in variants]
     for customer_id in range(1, MOST_TRIED):
-        if all(variant_of(workflow, split, customer_id).name in names for workflow, split, names in splits):
+        if all(variant_of(workflow, split, customer_id).name == name for workflow, split, name in wanted):
             return customer_id
     raise UsageError(f"nobody goes all these ways: {', '.join(variants)}")
+
+
+def _variant(chosen: Setting, written: str) -> tuple[Workflow, Split, str]:
+    """
+    Return the split that is meant, with its workflow, and the name of the variant.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    place, _, name = written.rpartition("=")
+    splits = [one for one in chosen.splits if not place or place in {one[1].id, f"{one[0].name}/{one[1].id}"}]
+    if not splits and chosen.splits:
+        places = [split.id for _, split in chosen.splits]
+        hint = find.nearest(place, places) or f"There are {', '.join(sorted(places))}"
+        raise UsageError(f"{chosen.workflow} comes to no split {place!r}", hint=hint)
+    known = {variant.name for _, split in splits for variant in split.variants}
+    if name not in known:
+        hint = find.nearest(name, known) or (f"There are {', '.join(sorted(known))}" if known else "")
+        raise UsageError(f"no split of {chosen.workflow} has a variant {name!r}", hint=hint)
+    found = [one for one in splits if name in {variant.name for variant in one[1].variants}]
+    if len(found) > 1:
+        ids = [split.id for _, split in found]
+        ways = [
+            f"{split.id if ids.count(split.id) == 1 else f'{workflow.name}/{split.id}'}={name}"
+            for workflow, split in found
+        ]
+        raise UsageError(f"{len(found)} splits have a variant {name!r}", hint=f"Write --variant {' or '.join(ways)}")
+    return *found[0], name
 
 
 def on_sample(chosen: Setting, sample: Sample, *, customer_id: int = 1) -> Rehearsal:

@@ -137,6 +137,26 @@ def test_days_of_other_centuries_are_simulated(tried: Path, cli: Cli, day: str) 
     assert cli("simulate", "after-arrival", "--from", day, "--json").document[-1]["reason"] == "finished"
 
 
+def test_a_variant_that_two_splits_have_is_named_with_its_split(tried: Path, cli: Cli) -> None:
+    split = "  - split: {name}\n    variants: {{a: {{do: []}}, {other}: {{do: []}}}}\n"
+    both = split.format(name="tone", other="b") + split.format(name="time", other="c")
+    (tried / "workflows" / "after-arrival.yaml").write_text(WORKFLOW + both)
+
+    def taken(*variants: str) -> list[str]:
+        told = cli("simulate", "after-arrival", "--json", *(f"--variant={one}" for one in variants)).document
+        return [f"{one['step']}={one['reason']}" for one in told if one["kind"] == "split"]
+
+    assert taken("tone=a", "c") == ["tone=a", "time=c"]
+    assert taken("time=a", "tone=b") == ["tone=b", "time=a"]
+    assert taken("after-arrival/tone=a", "time=a") == ["tone=a", "time=a"]
+    ran = cli("simulate", "after-arrival", "--variant", "a", code=2)
+    assert ran.err == "error: 2 splits have a variant 'a'\nhint: Write --variant tone=a or time=a\n"
+    assert "no split 'tune'" in cli("simulate", "after-arrival", "--variant", "tune=a", code=2).err
+    assert "has a variant 'c'" in cli("simulate", "after-arrival", "--variant", "tone=c", code=2).err
+    ran = cli("simulate", "after-arrival", "--variant", "b", "--variant", "tone=a", code=2)
+    assert ran.err == "error: nobody goes all these ways: b, tone=a\n"
+
+
 def test_a_folder_with_mistakes_is_not_simulated(tried: Path, cli: Cli) -> None:
     (tried / "workflows" / "after-arrival.yaml").write_text(WORKFLOW.replace("timeout", "timout"))
     assert 'Did you mean "timeout"?' in cli("simulate", "after-arrival", code=1).err
