@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from followup.core.asks import ASKED_BEFORE, names_for
-from followup.core.decide import decide, goes_on_unasked
+from followup.core.decide import decide, goes_on_unasked, is_heeded
 from followup.core.decision import CancelMessages, NewMessage
 from followup.core.enrollment import Action, EnrollmentState, Phase, Position
 from followup.core.facts import value_at
@@ -36,10 +36,12 @@ from tests.core.make import (
     is_set,
     on,
     otherwise,
+    remember,
     send,
     sent,
     split,
     stop,
+    text_of,
     utc,
     variant,
     wait,
@@ -424,6 +426,26 @@ def test_what_comes_after_a_question_is_looked_through_once_however_many_splits_
     assert not goes_on_unasked(a_workflow(ask("q"), *halves), ask("q"))
     last = branch("last", case(is_set("not_asked"), stop("unasked")))
     assert goes_on_unasked(a_workflow(ask("q"), *halves, last), ask("q"))
+
+
+@pytest.mark.parametrize(
+    ("reads", "heeded"),
+    [
+        ("answer", (False, True)),
+        ("replied", (False, True)),
+        ("asks.q1.answer", (True, False)),
+        ("answers.q1", (True, False)),
+        ("last_reply", (True, True)),
+        ("order.total", (False, False)),
+    ],
+)
+def test_a_question_is_heeded_if_a_condition_may_read_what_is_said_to_it(reads: str, heeded: tuple[bool, bool]):
+    asked = ask("q1"), ask("q2")
+    turns = branch("turns", case(is_set(reads), stop("yes")))
+    kept = remember("kept", taste=text_of(reads))
+    for last in (turns, kept, send("thanks", when=is_set(reads))):
+        workflow = a_workflow(asked[0], wait("w"), asked[1], last)
+        assert tuple(is_heeded(workflow, one) for one in asked) == heeded
 
 
 def test_nobody_is_silent_who_was_not_asked():
