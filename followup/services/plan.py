@@ -136,6 +136,8 @@ class _Planner:
         if self.before and self.before.hash == bundle.hash:
             self.anew = transfer.taken_up(conn, self.after, library, standing, in_flight)
         self.standing = [replace(one, finishes=False) if self._is_back(one) else one for one in standing]
+        self.outdated = transfer.outdated(conn, self.after, library, self.standing)
+        self.moves = bool(self.changes or self.outdated)
         self.live_again = live(self.after) - (live(self.before) if self.before else set())
 
     def _is_back(self, one: Standing) -> bool:
@@ -145,9 +147,7 @@ class _Planner:
     def plan(self) -> Plan:
         found = transfer.stranded(self.conn, self.after, self.library, self.standing, self.in_flight)
         transfer.check_names(self.in_flight, self.standing, self.before, self.after)
-        outdated = transfer.outdated(self.conn, self.after, self.library, self.standing)
-        self.moves = bool(self.changes or outdated)
-        changing = [one for one in outdated if one.step is not None]
+        changing = [one for one in self.outdated if one.step is not None]
         inside, unseen = self._inside(changing) if self.before else ([], False)
         known = self._read(inside)
         written = self._written(known)
@@ -183,7 +183,7 @@ class _Planner:
             undecided=undecided,
             unused=transfer.unused(self.in_flight, found),
             unseen=unseen,
-            behind=0 if self.changes else sum(one.number for one in outdated) - anew,
+            behind=0 if self.changes else sum(one.number for one in self.outdated) - anew,
             anew=anew,
         )
 
