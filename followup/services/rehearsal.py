@@ -257,8 +257,11 @@ class Rehearsal:
     def report(self) -> None:
         """Let the shop report the order as it is by now."""
         assert self.purchase is not None, "there is nothing to report"
+        self._take_in(self.purchase)
+
+    def _take_in(self, purchase: Purchase) -> None:
         with writing(self.engine, "rehearsal.report") as conn:
-            take_in(conn, [self.purchase], now=self.clock.now(), library=self.library)
+            take_in(conn, [purchase], now=self.clock.now(), library=self.library)
 
     def reach(self, status: OrderStatus) -> None:
         """Let the order be paid, fulfilled, delivered, cancelled or refunded now."""
@@ -283,8 +286,7 @@ class Rehearsal:
             currency=order.currency,
             items=order.items,
         )
-        with writing(self.engine, "rehearsal.report") as conn:
-            take_in(conn, [replace(self.purchase, order=another)], now=now, library=self.library)
+        self._take_in(replace(self.purchase, order=another))
 
     def close_conversation(self) -> None:
         """Let somebody of ours answer the customer, if they wait for that."""

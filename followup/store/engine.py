@@ -1,6 +1,7 @@
 """Connections and transactions, the same to their callers on SQLite and PostgreSQL."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,8 +70,26 @@ def make_engine(url: str, *, connections: int = CONNECTIONS, statement_seconds: 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    _write_ahead(connection)
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _write_ahead(connection: Any) -> None:
+    """
+    Have the file use a write-ahead log, as it does for good from then on.
+
+    While another connection to a new file writes, SQLite refuses that at once: its busy timeout is not for this.
+    """
+    gives_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= gives_up:
+                raise
+        time.sleep(0.01)
 
 
 def _begin_sqlite(conn: Connection) -> None:

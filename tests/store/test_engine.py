@@ -1,5 +1,6 @@
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -290,6 +291,27 @@ def test_processes_that_start_at_once_on_an_empty_database_migrate_it_once(empty
     with reading(engine) as conn:
         assert current(conn) == newest()
     engine.dispose()
+
+
+def test_a_new_file_that_another_process_writes_to_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE t (x)")
+    waits: list[float] = []
+
+    def go_on(seconds: float) -> None:
+        waits.append(seconds)
+        other.execute("COMMIT")
+
+    monkeypatch.setattr("followup.store.engine.time.sleep", go_on)
+    engine = make_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    with reading(engine) as conn:
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    assert len(waits) == 1
+    engine.dispose()
+    other.close()
 
 
 # -- what survives --
