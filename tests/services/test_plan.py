@@ -30,7 +30,7 @@ from followup.store.engine import make_engine, reading
 from followup.store.schema import metadata
 from tests.services import engine_files
 from tests.services.phases import FILES, NOW, Tale
-from tests.services.test_transfer import AS_IT_WAS, EDITS, Edit, Folder
+from tests.services.test_transfer import AS_IT_WAS, EDITS, Edit, Folder, on_each
 from tests.services.world import MONDAY, PEOPLE, SEND, Scripted, World, a_purchase
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -94,7 +94,7 @@ def go_on_at_once(shop: Tale, before: Mapping[int, Any]) -> dict[str, int]:
     return dict(found)
 
 
-@pytest.mark.parametrize("change", ONE_FOLDER)
+@on_each(ONE_FOLDER)
 def test_a_plan_comes_true(engine: Engine, tmp_path: Path, change: str) -> None:
     shop, how = Tale(engine, tmp_path), EDITS[change]
     found = planned(shop, how)
@@ -248,7 +248,7 @@ def copied(world: World, file: Path) -> World:
     return other
 
 
-@settings(max_examples=25, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(stories())
 def test_a_plan_of_whatever_change_comes_true(sqlite_database: Path, tmp_path: Path, story: Any) -> None:
     was, now, comes, how = story

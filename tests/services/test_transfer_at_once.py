@@ -44,7 +44,7 @@ steps:
   - wait: 30 hours
 """
 OTHER = SHORT.replace("  - ask: arrived", "  - id: question\n    ask: arrived").replace("wait: 2 hours", "wait: 1 hour")
-WORKERS, CUSTOMERS, TURNS = 3, 24, 10
+WORKERS, CUSTOMERS, TURNS = 3, 24, 8
 
 
 @pytest.fixture(autouse=True)
