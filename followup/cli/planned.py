@@ -34,13 +34,12 @@ def tell(
             are = "1 person is" if plan.behind == 1 else f"{plan.behind:,} people are"
             output.say(f"{are} still to be moved to it: an apply broke off, and doing it again takes that up.")
         if plan.anew:
-            number = "1 person finishes" if plan.anew == 1 else f"{plan.anew:,} people finish"
-            output.say(f"{number} an older version, and by what is decided now no longer:")
+            number = "1 person who finishes" if plan.anew == 1 else f"{plan.anew:,} people who finish"
+            output.say(f"{number} an older version would be taken up again:")
         for place in plan.places if plan.anew else ():
-            if place.how is not None:
-                output.entry("  ", f"{place.workflow}/{place.step}: {concerned.in_short(place, unseen=plan.unseen)}")
-                if people:
-                    concerned.tell_names(place)
+            output.entry("  ", f"{place.workflow}/{place.step}: {concerned.in_short(place, unseen=plan.unseen)}")
+            if people:
+                concerned.tell_names(place)
         _tell_leaving(plan)
         return
     output.say(f"Plan: {runs}; {goal} bundle {plan.after[:12]}.")

@@ -85,7 +85,7 @@ def _tell_run(run: "Run", why: "Why", *, about: str = "") -> None:
     output.say()
     output.say(f"{enrollment.workflow}{about}: {enrollment.state.value}, {_place(run)}")
     if run.reach is not None:
-        _tell_reach(run, calendar)
+        _tell_reach(run, calendar, why.step or "")
         return
     if not why.step:
         output.entry(f"  {output.local(enrollment.entered_at, calendar.zone)}  ", "entered")
@@ -143,7 +143,7 @@ def _place(run: "Run") -> str:
     return run.enrollment.outcome or f"at {run.enrollment.enrollment.position.step} ({_phase(run)})"
 
 
-def _tell_reach(run: "Run", calendar: "Calendar") -> None:
+def _tell_reach(run: "Run", calendar: "Calendar", step_id: str) -> None:
     """Print why there is nothing on the record of the step that was asked about."""
     match run.reach:
         case Reach.HERE:
@@ -154,7 +154,9 @@ def _tell_reach(run: "Run", calendar: "Calendar") -> None:
         case Reach.DONE:
             output.say("  done: a step of its kind leaves nothing on the record")
         case Reach.ADDED:
-            output.say("  did not get it: the step was put in when they were past it")
+            step = run.workflow.step(step_id)
+            number = ", or went by another number" if step and step.numbered else ""
+            output.say(f"  nothing is on the record of it: it was put in when they were past it{number}")
         case Reach.PASSED_BY:
             output.say(f"  passed by: {run.turn.step if run.turn else 'a branch'} went another way")
         case Reach.HELD_OUT:

@@ -1,7 +1,7 @@
 """``walk``: one customer across all workflows, from the past into the future."""
 
 from collections.abc import Sequence
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 import click
@@ -120,7 +120,8 @@ def _tell(walked: "Walk", *, of_folder: bool, assumed: str) -> None:
     told_moves.tell(walked.past, zone, told_moves.columns(walked.past, one_workflow=False, one_order=one_order))
     applied = f"; from here on as if the folder (bundle {walked.bundle[:12]}) were applied" if of_folder else ""
     output.heading(f"now, {output.local(walked.now, zone)}{applied}")
-    waiting = [one for one in walked.questions if one.asked.asked_at <= walked.now]
+    to_come = {(move.at, move.workflow, move.order, move.step) for move in walked.future if move.kind == "ask"}
+    waiting = [one for one in walked.questions if _place(one) not in to_come]
     for question in waiting:
         asked = question.asked
         about = f" (order {asked.order})" if asked.order and not one_order else ""
@@ -128,13 +129,11 @@ def _tell(walked: "Walk", *, of_folder: bool, assumed: str) -> None:
         _tell_ways(question, zone)
     if not walked.future:
         output.say("Nothing is to come." if walked.ended else "Nothing is to come in these days.")
-    coming = {
-        (one.asked.asked_at, one.asked.workflow, one.asked.order, one.asked.step): one for one in walked.questions
-    }
+    coming = {_place(one): one for one in walked.questions}
     known = told_moves.columns(walked.future, one_workflow=False, one_order=one_order)
     for move in walked.future:
         told_moves.tell([move], zone, known, assumed=assumed)
-        question_at = coming.get((move.at, move.workflow or "", move.order, move.step or ""))
+        question_at = coming.get((move.at, move.workflow, move.order, move.step))
         if move.kind == "ask" and question_at is not None:
             _tell_ways(question_at, zone)
     output.heading("what they would feel")
@@ -142,6 +141,12 @@ def _tell(walked: "Walk", *, of_folder: bool, assumed: str) -> None:
         output.say("Nothing stands out: no long silence, no letters in a row, no question twice.")
     for feeling in walked.feelings:
         output.say(_felt(feeling, zone))
+
+
+def _place(question: "Question") -> tuple[datetime, str | None, str | None, str | None]:
+    """Return where among the moves the question is asked."""
+    asked = question.asked
+    return asked.asked_at, asked.workflow, asked.order, asked.step
 
 
 def _tell_ways(question: "Question", zone: tzinfo) -> None:
@@ -188,17 +193,8 @@ def _told(move: "Move", question: "Question", zone: tzinfo) -> str:
 
 def _tell_rest(walked: "Walk") -> None:
     """Say how to see all that was left out below questions."""
-    from followup.services.simulate import Kind
-
-    folded = {
-        one.asked.workflow: (one.asked.order, way.response)
-        for one in reversed(walked.questions)
-        for way in reversed(one.ways)
-        if one.asked.order and _is_folded(way, one)
-    }
-    for workflow, (order, response) in sorted(folded.items()):
-        said = f"--answer {response.text}" if response.kind is Kind.ANSWER else "--reply WORDS"
-        output.hint(f"followup simulate {workflow} --order {order} {said}", "all that an answer leads to, also after …")
+    if any(_is_folded(way, question) for question in walked.questions for way in question.ways):
+        output.hint(f"followup walk {walked.customer.email} --json", "all that each answer leads to, also after …")
 
 
 def _day(move: "Move", zone: tzinfo) -> str:

@@ -169,7 +169,11 @@ def _who(one: Known, afterwards: Afterwards, *, is_open: bool, live_again: bool)
     order, customer = one.facts.order, one.facts.customer
     now = as_it_is(one, afterwards.now)
     who = Who(
-        email=customer.email, order=order.number if order else None, timezone=customer.timezone, now=now, then=now
+        email=customer.email,
+        order=order.number if order else None,
+        timezone=one.facts.calendar.zone.key,
+        now=now,
+        then=now,
     )
     if is_open or afterwards.is_due(one):
         return who

@@ -145,13 +145,13 @@ def _check_decisions(
     places = enrollments.standing(conn)
     transfer.check_names(in_flight, places, before, bundle)
     runs_already = before is not None and before.hash == bundle.hash  # what broke off goes on, whoever stands where
-    if runs_already:
-        anew = transfer.taken_up(conn, bundle, library, places, in_flight)
+    anew = transfer.taken_up(conn, bundle, library, places, in_flight) if runs_already else []
+    if anew:
         places = [replace(one, finishes=False) if one in anew else one for one in places]
     found = transfer.stranded(conn, bundle, library, places, in_flight)
     if not runs_already and (undecided := transfer.undecided(found)):
         raise transfer.StrandedPeople(undecided)
-    return transfer.unused(in_flight, found)
+    return transfer.unused(in_flight, found, anew)
 
 
 def _decide_anew(conn: Connection, bundle: Bundle, library: Library, in_flight: Mapping[str, str]) -> None:

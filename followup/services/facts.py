@@ -69,15 +69,25 @@ def last_chances(
 
 
 def read(
-    conn: Connection, enrolled: Sequence[StoredEnrollment], *, library: Library, now: datetime
+    conn: Connection,
+    enrolled: Sequence[StoredEnrollment],
+    *,
+    library: Library,
+    now: datetime,
+    also: Collection[Workflow] = (),
 ) -> dict[int, Known]:
-    """Return what is known of each enrollment at *now*, by its id."""
+    """
+    Return what is known of each enrollment at *now*, by its id.
+
+    Args:
+        also: other versions that are to look at the same facts; they may want other events than the ones runs are in.
+    """
     if not enrolled:
         return {}
     bundle = library.newest(conn)
     workflows = {one.id: in_force(library.workflow(conn, one.version_id), bundle) for one in enrolled}
     people = {one.customer_id for one in enrolled}
-    kinds = {kind for workflow in workflows.values() for kind in _wanted(workflow)} | set(IMPLIED_EXITS)
+    kinds = {kind for workflow in (*workflows.values(), *also) for kind in _wanted(workflow)} | set(IMPLIED_EXITS)
     happened: dict[int, list[Event]] = {}
     earliest = min(one.enrollment.entered_at for one in enrolled)  # what was before concerns none of them
     for recorded in events.of_customers(conn, people, kinds, since=earliest):

@@ -24,8 +24,9 @@ class GoesLive:
     """
     Whom a workflow would have taken in during the last seven days.
 
-    ``happened`` is how often its trigger did; None: nobody can say, for it is started by hand. ``refused`` has why not,
-    and how often. With ``at_once`` it is about customers who are quiet by now: they come in when it is applied.
+    ``happened`` is how often its trigger did; None: it is started by hand, or whose silence it waits for has been
+    noticed already. ``refused`` has why not, and how often. With ``at_once`` it is about customers who are quiet by
+    now: they come in when it is applied.
     """
 
     workflow: str
@@ -35,9 +36,14 @@ class GoesLive:
     at_once: bool = False
 
 
-def going_live(conn: Connection, workflow: Workflow, *, bundle: Bundle, now: datetime) -> GoesLive:
-    """Return whom *workflow* of *bundle* would have taken in until *now* (aware UTC); nothing is written or held."""
-    if workflow.trigger.event == "manual":
+def going_live(conn: Connection, workflow: Workflow, *, bundle: Bundle, now: datetime, anew: bool = False) -> GoesLive:
+    """
+    Return whom *workflow* of *bundle* would have taken in until *now* (aware UTC); nothing is written or held.
+
+    Args:
+        anew: it begins to wait for its customers' silence, or for another one than before.
+    """
+    if workflow.trigger.event == "manual" or (workflow.trigger.after is not None and not anew):
         return GoesLive(workflow=workflow.name, happened=None, refused={})
     if workflow.trigger.after is not None:
         return _quiet_by_now(conn, workflow, bundle, now)
@@ -58,25 +64,23 @@ def going_live(conn: Connection, workflow: Workflow, *, bundle: Bundle, now: dat
 
 
 def _quiet_by_now(conn: Connection, workflow: Workflow, bundle: Bundle, now: datetime) -> GoesLive:
-    quiet = {key: at for key, at in timers.quiet_at(conn, workflow, now=now).items() if at <= now}
-    entries = [
-        Entry(
-            workflow=workflow,
-            customer_id=customer_id,
-            order_id=orders.last_of(conn, customer_id, now=now),
-            trigger=None,
-            entered_at=at,
-        )
-        for customer_id, at in quiet.items()
-    ]
+    quiet = [(key, at) for key, at in timers.quiet_at(conn, workflow, now=now).items() if at <= now]
     refused: Counter[str] = Counter()
-    for start in range(0, len(entries), BATCH):
-        found = would_enter(conn, entries[start : start + BATCH], bundle=bundle, now=now)
+    number = 0
+    for start in range(0, len(quiet), BATCH):
+        some = timers.unnoticed(conn, workflow, dict(quiet[start : start + BATCH]))
+        last = orders.last_of_each(conn, some, now=now)
+        entries = [
+            Entry(workflow=workflow, customer_id=key, order_id=last.get(key), trigger=None, entered_at=at)
+            for key, at in some.items()
+        ]
+        found = would_enter(conn, entries, bundle=bundle, now=now)
         refused.update(why.reason.removeprefix("entry: ") for why in found if why)
+        number += len(entries)
     return GoesLive(
         workflow=workflow.name,
-        happened=len(entries),
-        entering=len(entries) - refused.total(),
+        happened=number,
+        entering=number - refused.total(),
         refused=dict(refused.most_common()),
         at_once=True,
     )

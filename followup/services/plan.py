@@ -152,7 +152,8 @@ class _Planner:
         known = self._read(inside)
         written = self._written(known)
         now, then = self._soon(known, written)
-        anew = sum(one.number for one in self.anew)
+        taken_up = sum(one.number for one in self.anew)
+        anew = timers.renewed(self.before, self.after).keys() & live(self.after)  # they wait for another silence
         undecided = tuple(transfer.undecided(found)) if self.changes else ()
         unsent = messages.count_unsent(self.conn) if self.before else []
         return Plan(
@@ -173,18 +174,18 @@ class _Planner:
             now=now,
             then=then,
             goes_live=tuple(
-                going_live(self.conn, self.after.workflows[name], bundle=self.after, now=self.now)
-                for name in sorted(self.live_again | self._quiet_anew())
+                going_live(self.conn, self.after.workflows[name], bundle=self.after, now=self.now, anew=name in anew)
+                for name in sorted(self.live_again | anew)
             ),
             unsent=self._unsent(unsent),
             unable=self._unable(known, written),
             waiting=conversations.waiting_for(self.conn, self.gone) if self.gone else {},
             switched={name: status for name, status in self.switched.items() if name in self.after.workflows},
             undecided=undecided,
-            unused=transfer.unused(self.in_flight, found),
+            unused=transfer.unused(self.in_flight, found, self.anew),
             unseen=unseen,
-            behind=0 if self.changes else sum(one.number for one in self.outdated) - anew,
-            anew=anew,
+            behind=0 if self.changes else sum(one.number for one in self.outdated) - taken_up,
+            anew=taken_up,
         )
 
     def _people(self, *, finishing: bool) -> dict[str, int]:
@@ -218,7 +219,9 @@ class _Planner:
         for start in range(0, len(ids), BATCH):
             some = enrollments.by_id(self.conn, ids[start : start + BATCH])
             active = [one for one in some.values() if one.ended_at is None]
-            known |= facts.read(self.conn, active, library=self.library, now=self.now)
+            known |= facts.read(
+                self.conn, active, library=self.library, now=self.now, also=self.after.workflows.values()
+            )
         taken_up = {(one.version_id, one.step) for one in self.anew}
         for key, one in known.items():
             if (one.stored.version_id, one.stored.enrollment.position.step) in taken_up:
@@ -273,10 +276,6 @@ class _Planner:
             else:
                 forecast.add(one, written.get(key, ()))
         return _soon(forecast.play(), self.now)
-
-    def _quiet_anew(self) -> set[str]:
-        """Return the live workflows that wait for another silence of customers than before."""
-        return timers.renewed(self.before, self.after).keys() & live(self.after)
 
     def _unread(self, bundle: Bundle) -> set[str]:
         """Return the workflows whose first letters would wait for a person."""

@@ -83,6 +83,19 @@ def quiet_at(conn: Connection, workflow: Workflow, *, now: datetime) -> dict[int
     return {key: at + workflow.trigger.after for key, at in heard.items()}
 
 
+def unnoticed(conn: Connection, workflow: Workflow, quiet: Mapping[int, datetime]) -> dict[int, datetime]:
+    """Return those of *quiet* (customer -> when they were) whose silence *workflow* has not noticed yet."""
+    assert workflow.trigger.after is not None
+    ids = {_silence(workflow, key, at - workflow.trigger.after): key for key, at in quiet.items()}
+    known = {ids[one] for one in events.known(conn, "timer", ids)}
+    return {key: at for key, at in quiet.items() if key not in known}
+
+
+def _silence(workflow: Workflow, customer_id: int, heard: datetime) -> str:
+    """Return what a customer's silence since *heard* goes by, for *workflow*."""
+    return f"quiet:{workflow.name}:{customer_id}:{heard.isoformat()}"
+
+
 def ring(engine: Engine, ids: Collection[int], *, library: Library, clock: Clock) -> int:
     """
     Look at timers that are due: what came true goes on the timeline, and lets customers into workflows.
@@ -164,7 +177,7 @@ def _quiet(conn: Connection, customer_id: int, workflow: Workflow | None, now: d
             kind=EventKind.CUSTOMER_QUIET.value,
             occurred_at=quiet,
             source="timer",
-            external_id=f"quiet:{workflow.name}:{customer_id}:{heard.isoformat()}",
+            external_id=_silence(workflow, customer_id, heard),
             data={"workflow": workflow.name, "heard_at": heard.isoformat()},
         )
     )

@@ -214,9 +214,17 @@ def check_names(in_flight: Mapping[str, str], places: Collection[Standing], *bun
             raise NotFound(f"--in-flight: there is no step or workflow {name!r}", hint=find.nearest(name, known))
 
 
-def unused(in_flight: Mapping[str, str], found: Collection[Stranded]) -> tuple[str, ...]:
-    """Return the decisions that concern nobody: their step is not gone, or nobody stands there."""
-    concerned = {name for one in found for name in (f"{one.workflow}/{one.step}", one.step, one.workflow)}
+def unused(
+    in_flight: Mapping[str, str], found: Collection[Stranded], anew: Collection[Standing] = ()
+) -> tuple[str, ...]:
+    """
+    Return the decisions that concern nobody: their step is not gone, or nobody stands there.
+
+    Args:
+        anew: who finishes an older version, and is taken up again by them.
+    """
+    places = {(one.workflow, one.step) for one in found} | {(one.workflow, one.step or "") for one in anew}
+    concerned = {name for workflow, step in places for name in (f"{workflow}/{step}", step, workflow)}
     return tuple(name for name in in_flight if name not in concerned)
 
 

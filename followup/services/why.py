@@ -101,11 +101,14 @@ class Run:
         """
         Return the step that something *decided* is about, in the version that the run is in; None: it is gone.
 
-        What was decided before the run was moved speaks of the steps of the version it came into. Should it have been
-        in another one between the two, in which they had yet other numbers, that cannot be told any more.
+        An id is what its step is known by; where it only counts, what was decided before the run was moved speaks of
+        the version it came into. Should it have been in another one between the two, in which steps had yet other
+        numbers, that cannot be told any more.
         """
-        moved_at = self.enrollment.enrollment.moved_at
+        moved_at, now = self.enrollment.enrollment.moved_at, self.workflow.step(decided.step or "")
         if moved_at is None or decided.at > moved_at or self.entered is self.workflow or decided.step is None:
+            return decided.step
+        if now is not None and not now.numbered:
             return decided.step
         return matches(self.entered, self.workflow).get(decided.step)
 

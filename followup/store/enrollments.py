@@ -326,7 +326,8 @@ def keys_entered(conn: Connection, workflow: str, keys: Collection[str]) -> set[
 
 def finishing_at(conn: Connection, version_id: int, step: str | None, *, limit: int) -> list[int]:
     """Return runs that finish a version, at *step* of it, by id."""
-    return list(conn.scalars(select(enrollments.c.id).where(*_finishing([version_id], step)).limit(limit)))
+    wanted = select(enrollments.c.id).where(*_finishing([version_id], step)).order_by(enrollments.c.id)
+    return list(conn.scalars(wanted.limit(limit)))
 
 
 def finish(conn: Connection, ids: Collection[int]) -> None:

@@ -73,6 +73,12 @@ def of_customers(
     return [_recorded(row) for row in conn.execute(wanted.order_by(events.c.occurred_at, events.c.id))]
 
 
+def known(conn: Connection, source: str, external_ids: Collection[str]) -> set[str]:
+    """Return those of *external_ids* that *source* has reported."""
+    wanted = select(events.c.external_id).where(events.c.source == source, events.c.external_id.in_(list(external_ids)))
+    return set(conn.scalars(wanted))
+
+
 def last_contacts(
     conn: Connection, *, customer_ids: Collection[int] | None = None, since: datetime | None = None
 ) -> dict[int, datetime]:

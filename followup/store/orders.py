@@ -124,6 +124,15 @@ def last_of(conn: Connection, customer_id: int, *, now: datetime) -> int | None:
     return conn.scalar(wanted.order_by(orders.c.placed_at.desc(), orders.c.id.desc()).limit(1))
 
 
+def last_of_each(conn: Connection, customer_ids: Collection[int], *, now: datetime) -> dict[int, int]:
+    """Return by customer their last order that stands, placed by *now*."""
+    wanted = select(orders.c.customer_id, orders.c.id).where(
+        orders.c.customer_id.in_(list(customer_ids)), orders.c.placed_at <= now, orders.c.status.not_in(list(VOID))
+    )
+    rows = conn.execute(wanted.order_by(orders.c.placed_at, orders.c.id))
+    return {row.customer_id: row.id for row in rows}
+
+
 def numbers(conn: Connection, *, limit: int = 10_000) -> list[str]:
     """Return order numbers, newest first, for did-you-mean."""
     wanted = select(orders.c.number).order_by(orders.c.placed_at.desc(), orders.c.id.desc())

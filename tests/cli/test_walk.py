@@ -112,7 +112,7 @@ def test_what_an_answer_leads_to_is_told_in_short(inside: Path, cli: Cli) -> Non
     assert in_again
     assert all(line.endswith("; …") and line.count(";") == 6 for line in in_again)
     assert max(map(len, ways)) < 300
-    assert "followup simulate again --order L-1 --answer good" in ran.err
+    assert "followup walk l1@example.com --json" in ran.err
     others = [line for line in ways if line not in in_again]
     assert not any("thanks-" in line for line in others)
 

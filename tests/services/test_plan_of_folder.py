@@ -10,6 +10,7 @@ from followup.authoring.bundle import load_applied
 from followup.authoring.changes import Change
 from followup.core.customer import ConsentBasis
 from followup.services import deploy
+from followup.services.happen import happen
 from followup.services.plan import Plan, Soon
 from tests.services.phases import FILES
 from tests.services.test_plan import THEN, leaves, plan_of
@@ -116,6 +117,16 @@ steps:
 """
 
 
+def test_it_knows_what_has_happened_that_only_the_folder_listens_to(waiting: World) -> None:
+    about = {"email": "t-1@example.com", "order_number": "T-1", "data": {}, "key": None, "at": None}
+    happen(waiting.engine, "ticket.solved", **about, library=waiting.library, clock=waiting.clock)
+    waiting.drain()
+    listens = FLOW.replace("steps:", "exit_on: [{event: ticket.solved, as: solved}]\nsteps:")
+    found = comes_true(waiting, with_files(tale=listens))
+    assert (found.now, found.then) == (Soon(2, 2), Soon(1, 1))
+    assert [place.at_once for place in found.places] == [1]
+
+
 class TestWhoComesIn:
     def test_those_who_have_just_become_quiet_come_in_at_once(self, waiting: World) -> None:
         waiting.later(days=6)  # they bought five days before it began
@@ -134,6 +145,20 @@ class TestWhoComesIn:
         waiting.later(days=6)  # they bought five days before it began
         (found,) = plan_of(waiting, with_files() | {"workflows/quiet.yaml": QUIET}, {}).goes_live
         assert (found.workflow, found.entering) == ("quiet", 2)
+
+    def test_whose_silence_was_noticed_while_it_was_paused_does_not_come_in(self, waiting: World) -> None:
+        paused = with_files() | {"workflows/quiet.yaml": QUIET.replace("status: live", "status: paused")}
+        deploy.put_in_force(waiting.engine, load_applied(paused), clock=waiting.clock)
+        waiting.later(days=6)
+        live = with_files() | {"workflows/quiet.yaml": QUIET}
+        (found,) = plan_of(waiting, live, {}).goes_live
+        assert (found.happened, found.entering) == (None, 0)
+        shorter = with_files() | {"workflows/quiet.yaml": QUIET.replace("10 days", "9 days")}
+        (found,) = plan_of(waiting, shorter, {}).goes_live
+        assert (found.happened, found.entering) == (0, 0), "of that silence they were noticed as well"
+        deploy.put_in_force(waiting.engine, load_applied(live), clock=waiting.clock)
+        waiting.drain()
+        assert {row.workflow for row in waiting.rows("enrollments")} == {"tale"}
 
     def test_who_is_inside_already_does_not_come_in_again(self, waiting: World) -> None:
         paused = FLOW.replace("status: live", "status: paused")

@@ -279,6 +279,24 @@ def test_what_was_put_in_behind_somebody_and_what_has_another_number_now(world: 
     assert reached(world, "cooking") == (Reach.NOT_YET, None)
 
 
+SIZED = CHECK_IN.replace(
+    "  - branch:\n", "  - id: sized\n    branch: [{when: order.is_gift, do: [{wait: 1 day}]}]\n  - branch:\n"
+)
+
+
+def test_what_was_decided_in_a_version_between_two_is_known_by_its_id(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=1)
+    world.apply(check_in=SIZED)
+    world.later(days=2)
+    click(world, "fine")
+    world.later(hours=1)
+    world.apply(check_in=SIZED + "# a remark\n")
+    world.later(hours=1)
+    (one,) = about(world, "T-1", "sized")
+    assert ([decided.reason for decided in one.decisions], one.runs[0].reach) == (["no case holds"], None)
+
+
 def test_a_step_before_which_the_run_ended(world: World) -> None:
     world.take_in(a_purchase())
     world.drain()
