@@ -101,7 +101,7 @@ def simulate_command(
     _remarks(chosen)
     whose = simulate.customers_who_take(chosen, variant) if variant else None
     if paths:
-        _paths(chosen, on, whose if order_number is None else 0, as_json=as_json)
+        _paths(chosen, on, None if order_number is None else 0, variant, as_json=as_json)
         return
     rehearsal = on(whose or 1)
     ctx.call_on_close(rehearsal.close)
@@ -206,10 +206,17 @@ def _heading(workflow: str, customer: "Customer", on: str, zone: "ZoneInfo") -> 
     return f"{workflow} as in the folder, {on}: {told_moves.named(customer)}; times in {zone.key}"
 
 
-def _paths(chosen: "Setting", on: "Callable[[int], Rehearsal]", customer_id: int | None, *, as_json: bool) -> None:
+def _paths(
+    chosen: "Setting",
+    on: "Callable[[int], Rehearsal]",
+    customer_id: int | None,
+    variants: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
     from followup.services.endings import endings
 
-    found = endings(chosen, on, customer_id)
+    found = endings(chosen, on, customer_id, variants=variants)
     if as_json:
         told = [_ending(one) for one in found.found]
         not_followed = [{"step": one.step, "event": one.event, "reason": one.reason} for one in found.unfollowed]

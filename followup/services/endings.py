@@ -15,7 +15,7 @@ from followup.services.begun import Begun
 from followup.services.choices import Asking, Awaiting, asked, awaited, prevent
 from followup.services.moves import Move
 from followup.services.rehearsal import Rehearsal
-from followup.services.simulate import WORDS, Kind, Response, Setting, beginning, bring_about, respond
+from followup.services.simulate import WORDS, Kind, Response, Setting, beginning, bring_about, named_variant, respond
 from followup.store import enrollments, messages
 from followup.store.engine import reading
 from followup.store.enrollments import StoredEnrollment
@@ -126,7 +126,12 @@ class _Node:
 
 
 def endings(
-    chosen: Setting, prepared: Callable[[int], Rehearsal], customer_id: int | None, *, most: int = MOST_NODES
+    chosen: Setting,
+    prepared: Callable[[int], Rehearsal],
+    customer_id: int | None,
+    *,
+    variants: Sequence[str] = (),
+    most: int = MOST_NODES,
 ) -> Endings:
     """
     Return every ending that was found, those with the shortest examples first.
@@ -134,9 +139,10 @@ def endings(
     Args:
         prepared: returns a rehearsal of the customer with this id.
         customer_id: whose it has to be; None: somebody for each way through the splits.
+        variants: those that are taken in any case, as for `simulate.customers_who_take`.
         most: how many futures are looked at.
     """
-    ways, ways_left = ([((), customer_id)], 0) if customer_id is not None else _ways(chosen)
+    ways, ways_left = ([((), customer_id)], 0) if customer_id is not None else _ways(chosen, variants)
     search = _Search(chosen, most)
     nodes = []
     for number, (way, whose) in enumerate(ways):
@@ -284,14 +290,18 @@ def _outcomes(wait: Awaiting) -> tuple[_Option, ...]:
     )
 
 
-def _ways(chosen: Setting) -> tuple[list[tuple[tuple[str, ...], int]], int]:
-    """Return somebody for each way through the splits, with its variants; and how many ways were left out."""
+def _ways(chosen: Setting, variants: Sequence[str]) -> tuple[list[tuple[tuple[str, ...], int]], int]:
+    """Return somebody for each way through the splits, by *variants* if any; and how many ways were left out."""
     splits = chosen.splits
     if not splits:
         return [((), 1)], 0
-    wanted = prod(len(split.variants) for _, split in splits)
+    given = [named_variant(chosen, written) for written in variants]
+    taken = {(workflow.name, split.id) for workflow, split, _ in given}
+    wanted = prod(len(split.variants) for workflow, split in splits if (workflow.name, split.id) not in taken)
     found: dict[tuple[str, ...], int] = {}
     for customer_id in range(1, MOST_TRIED):
+        if any(variant_of(workflow, split, customer_id).name != name for workflow, split, name in given):
+            continue
         way = tuple(_label(split.id, variant_of(workflow, split, customer_id).name) for workflow, split in splits)
         if found.setdefault(way, customer_id) == customer_id and len(found) == min(wanted, MOST_WAYS):
             break

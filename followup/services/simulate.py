@@ -240,14 +240,14 @@ def customers_who_take(chosen: Setting, variants: Sequence[str]) -> int:
     Raises:
         UsageError: no split, or more than one, has a variant by one of the names, or nobody takes all of them.
     """
-    wanted = [_variant(chosen, written) for written in variants]
+    wanted = [named_variant(chosen, written) for written in variants]
     for customer_id in range(1, MOST_TRIED):
         if all(variant_of(workflow, split, customer_id).name == name for workflow, split, name in wanted):
             return customer_id
     raise UsageError(f"nobody goes all these ways: {', '.join(variants)}")
 
 
-def _variant(chosen: Setting, written: str) -> tuple[Workflow, Split, str]:
+def named_variant(chosen: Setting, written: str) -> tuple[Workflow, Split, str]:
     """
     Return the split that is meant, with its workflow, and the name of the variant.
 

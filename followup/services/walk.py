@@ -130,9 +130,12 @@ def walk(
         unused = main.apply(bundle, folder.in_flight).unused if folder else ()
         forks, left = _play(main, until, opened)
         known = set(main.moves)
-        news = [move for move in main.moves if move not in set(past)]
-        began = [move for move in news if move.kind == "wait" and move.at < now]  # nobody has looked at the run yet
-        future = [move for move in news if move not in began]
+        happened = set(past)
+        news = [move for move in main.moves if move not in happened]
+        lasts = [move.kind == "wait" and move.at < now for move in news]  # nobody has looked at the run yet
+        began, future = (
+            [move for move, does in zip(news, lasts, strict=True) if does is wanted] for wanted in (True, False)
+        )
         past = _with_waits(past, began)
         questions = [_followed(question, ways, known, until) for question, ways in forks]
         touches = _touches([*past, *future])

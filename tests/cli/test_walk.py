@@ -147,6 +147,8 @@ def test_who_would_be_stranded_by_the_folder_is_said(inside: Path, cli: Cli) -> 
     assert cli("walk", "l1@example.com", "--folder", "--json", code=1).document["stranded"][0]["step"] == "wait-1"
     skipped = cli("walk", "l1@example.com", "--folder", "--in-flight", "wait-1=skip")
     assert "  ask " in skipped.out
+    assert skipped.out.count("    if good") == 1, "what is asked at this moment is told once"
+    assert "waits for an answer" not in skipped.out
     other = cli("walk", "l1@example.com", "--folder", "--in-flight", "wait-1=skip", "--in-flight", "thanks=stop")
     assert "--in-flight thanks does not concern them" in other.err
     assert "give --folder too" in cli("walk", "l1@example.com", "--in-flight", "wait-1=skip", code=2).err

@@ -327,8 +327,35 @@ def test_somebody_goes_the_way_that_is_asked_for(variant: str, outcome: str) -> 
         simulate.customers_who_take(chosen, ["sooon"])
 
 
-def found_endings(chosen: Setting) -> Endings:
-    return endings(chosen, lambda who: simulate.on_sample(chosen, a_sample(), customer_id=who), None)
+def found_endings(chosen: Setting, *variants: str) -> Endings:
+    def on(who: int) -> Rehearsal:
+        return simulate.on_sample(chosen, a_sample(), customer_id=who)
+
+    return endings(chosen, on, None, variants=variants)
+
+
+TWO_SPLITS = """\
+workflow: twice
+title: Two splits
+status: live
+owner: nell
+sender: nell
+trigger: {event: order.delivered}
+steps:
+  - split: first
+    variants: {a: {weight: 1, do: [{send: advice}]}, b: {weight: 1, do: []}}
+  - split: second
+    variants: {c: {weight: 1, do: [{stop: one c}]}, d: {weight: 1, do: [{stop: one d}]}}
+"""
+
+
+def test_a_variant_that_is_given_leaves_the_other_splits_every_way() -> None:
+    chosen = a_setting("twice", twice=TWO_SPLITS)
+    assert sorted(one.example for one in found_endings(chosen, "a").found) == [
+        ("first: a", "second: c"),
+        ("first: a", "second: d"),
+    ]
+    assert sum(one.ways for one in found_endings(chosen).found) == 4
 
 
 def test_every_way_through_a_split_is_an_ending() -> None:
