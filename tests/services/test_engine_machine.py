@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from tests.failpoints import committed
 from tests.services.engine_machine import FAILPOINTS, Engines
 
-EXAMPLES, STEPS = 8, 14
+EXAMPLES, STEPS = 6, 14
 
 
 def test_the_promises_are_kept_whatever_happens(engine: Engine, tmp_path: Path, request: pytest.FixtureRequest) -> None:

@@ -19,7 +19,7 @@ def test_nothing_twice_nothing_lost_nothing_made_up(
     machine = type("Letters", (Letters,), {"engine": engine, "folder": tmp_path})
     examples = request.config.getoption("--machine-examples")
     how = settings(
-        max_examples=examples or 30,
+        max_examples=examples or 20,
         stateful_step_count=STEPS,
         derandomize=not examples,
         database=None,

@@ -248,7 +248,7 @@ def copied(world: World, file: Path) -> World:
     return other
 
 
-@settings(max_examples=15, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(stories())
 def test_a_plan_of_whatever_change_comes_true(sqlite_database: Path, tmp_path: Path, story: Any) -> None:
     was, now, comes, how = story

@@ -96,7 +96,7 @@ def everything_until(stage: Stage, moment: datetime) -> None:
     stage.clock.move_to(moment)
 
 
-@settings(max_examples=15, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     start=st.sampled_from(STARTS),
     drawn=st.tuples(*(workflows(name) for name in NAMES)),

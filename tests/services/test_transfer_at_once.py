@@ -44,7 +44,7 @@ steps:
   - wait: 30 hours
 """
 OTHER = SHORT.replace("  - ask: arrived", "  - id: question\n    ask: arrived").replace("wait: 2 hours", "wait: 1 hour")
-WORKERS, CUSTOMERS, TURNS = 3, 24, 8
+WORKERS, CUSTOMERS, TURNS = 3, 20, 6
 
 
 @pytest.fixture(autouse=True)
