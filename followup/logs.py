@@ -1,7 +1,6 @@
 """Structured logs: an event name and facts, as JSON in production and as text on a terminal."""
 
 import logging
-import os
 import sys
 import threading
 from typing import TextIO
@@ -10,6 +9,7 @@ import structlog
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 
 from followup.settings import LogFormat
+from followup.terminal import takes_colour
 
 REPEATED_SECONDS = 60.0
 
@@ -37,10 +37,6 @@ class _OnceAMinute(logging.Filter):
         return True
 
 
-def _wants_colour() -> bool:
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # noqa: TID251 - the terminal's, not ours
-
-
 def configure(level: str, log_format: LogFormat, *, stream: TextIO | None = None) -> None:
     """
     Send the log of this process to *stream* (default: stderr), one line per record.
@@ -53,7 +49,7 @@ def configure(level: str, log_format: LogFormat, *, stream: TextIO | None = None
         structlog.processors.JSONRenderer()
         if as_json
         else structlog.dev.ConsoleRenderer(
-            colors=to.isatty() and _wants_colour(),
+            colors=takes_colour(to),
             sort_keys=False,
             exception_formatter=structlog.dev.plain_traceback,  # where rich is installed it would print locals
         )

@@ -16,6 +16,7 @@ from unicodedata import combining, east_asian_width
 import click
 
 from followup.errors import FollowupError
+from followup.terminal import takes_colour
 
 HINTED = 38  # cells of a command beside which its purpose stands
 LEAST_ROOM = 24  # cells a wrapped column needs to be readable
@@ -59,7 +60,7 @@ def heading(text: str) -> None:
     """Print the first line of a part of the result, apart from the part before."""
     line = _hanging("", _harmless(text))
     _print()
-    _print(click.style(line, bold=True) if _colour(sys.stdout) else line)
+    _print(click.style(line, bold=True) if takes_colour(sys.stdout) else line)
 
 
 def entry(lead: str, text: str) -> None:
@@ -70,7 +71,7 @@ def entry(lead: str, text: str) -> None:
 def difference(line: str) -> None:
     """Print a line of a comparison: what is new begins with +, what is gone with -."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    colour = colours.get(line[:1]) if _colour(sys.stdout) else None
+    colour = colours.get(line[:1]) if takes_colour(sys.stdout) else None
     _print(click.style(_harmless(line), fg=colour) if colour else _harmless(line))
 
 
@@ -121,7 +122,7 @@ def fail(error: FollowupError) -> None:
 
 def complain(message: str) -> None:
     """Print that something went wrong."""
-    label = click.style("error:", fg="red", bold=True) if _colour(sys.stderr) else "error:"
+    label = click.style("error:", fg="red", bold=True) if takes_colour(sys.stderr) else "error:"
     first, *rest = _folded(f"error: {_harmless(message)}", sys.stderr).split("\n")
     print("\n".join([label + first.removeprefix("error:"), *rest]), file=sys.stderr)
 
@@ -178,7 +179,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         if number == 0:
             fits = columns is None or cells_wide(lead) + cells_wide(row[-1]) <= columns
             line = (lead + row[-1]).rstrip() if fits else f"{lead.rstrip()}\n    {row[-1]}"
-            _print(click.style(line, bold=True) if _colour(sys.stdout) else line)
+            _print(click.style(line, bold=True) if takes_colour(sys.stdout) else line)
         elif below and row[-1]:
             _print(lead.rstrip())
             _print(_hanging("    ", row[-1]))
@@ -298,9 +299,3 @@ def progress(length: int, label: str) -> Any:
 def talks_to_people() -> bool:
     """Tell whether remarks are read on a terminal."""
     return sys.stderr.isatty()
-
-
-def _colour(stream: Any) -> bool:
-    """Tell whether to colour: on terminals that can, and not where NO_COLOR is set (no-color.org)."""
-    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # noqa: TID251 - the terminal's
-    return bool(stream.isatty()) and wanted

@@ -132,11 +132,8 @@ def walk(
         known = set(main.moves)
         happened = set(past)
         news = [move for move in main.moves if move not in happened]
-        lasts = [move.kind == "wait" and move.at < now for move in news]  # nobody has looked at the run yet
-        began, future = (
-            [move for move, does in zip(news, lasts, strict=True) if does is wanted] for wanted in (True, False)
-        )
-        past = _with_waits(past, began)
+        future = [move for move in news if not _lasts(move, now)]
+        past = _with_waits(past, [move for move in news if _lasts(move, now)])
         questions = [_followed(question, ways, known, until) for question, ways in forks]
         touches = _touches([*past, *future])
         feelings = [one for one in feel(touches, calendar) if one.until > now]
@@ -170,6 +167,11 @@ def _address(conn: Connection, typed: str) -> str:
             f"{typed!r} is not a mail address but the number of an order, of {' and '.join(known)}",
             hint="; ".join(f"followup walk {address}" for address in known),
         ) from None
+
+
+def _lasts(move: Move, now: datetime) -> bool:
+    """Tell whether a move of the future is a wait that began before *now*, in a run that nobody has looked at yet."""
+    return move.kind == "wait" and move.at < now
 
 
 def _with_waits(past: Sequence[Move], began: Sequence[Move]) -> list[Move]:

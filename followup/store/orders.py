@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, tuple_
 
 from followup.core.order import VOID, Item, Order, OrderReport, OrderStatus
 from followup.store.customers import Upserted
@@ -118,19 +118,21 @@ def customers_of(conn: Connection, ids: Collection[int]) -> dict[int, int]:
 
 def last_of(conn: Connection, customer_id: int, *, now: datetime) -> int | None:
     """Return the customer's last order that stands, placed by *now*."""
-    wanted = select(orders.c.id).where(
-        orders.c.customer_id == customer_id, orders.c.placed_at <= now, orders.c.status.not_in(list(VOID))
-    )
+    wanted = select(orders.c.id).where(orders.c.customer_id == customer_id, *_stands(now))
     return conn.scalar(wanted.order_by(orders.c.placed_at.desc(), orders.c.id.desc()).limit(1))
 
 
 def last_of_each(conn: Connection, customer_ids: Collection[int], *, now: datetime) -> dict[int, int]:
     """Return by customer their last order that stands, placed by *now*."""
     wanted = select(orders.c.customer_id, orders.c.id).where(
-        orders.c.customer_id.in_(list(customer_ids)), orders.c.placed_at <= now, orders.c.status.not_in(list(VOID))
+        orders.c.customer_id.in_(list(customer_ids)), *_stands(now)
     )
     rows = conn.execute(wanted.order_by(orders.c.placed_at, orders.c.id))
     return {row.customer_id: row.id for row in rows}
+
+
+def _stands(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return orders.c.placed_at <= now, orders.c.status.not_in(list(VOID))
 
 
 def numbers(conn: Connection, *, limit: int = 10_000) -> list[str]:
