@@ -25,6 +25,7 @@ from followup.authoring.acts_file import read_acts
 from followup.authoring.bundle import load, read_folder
 from followup.core.order import Purchase
 from followup.shops.csv_file import read_orders
+from tests.ports import free_port
 from tests.wire.customers import acts_for
 from tests.wire.run import over_the_wire, replayed
 
@@ -43,7 +44,7 @@ def main() -> int:
     acts = read_acts(given.acts) if given.acts else acts_for(purchases, load(read_folder(PROJECT)))
     with (
         tempfile.TemporaryDirectory(prefix="followup-wire-", ignore_cleanup_errors=True) as name,
-        ValkeyServer() as redis,
+        ValkeyServer(port=free_port()) as redis,
     ):
         folder = Path(name)
         folder.chmod(0o755)

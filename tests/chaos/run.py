@@ -36,6 +36,7 @@ from tests.chaos.outside import Outside
 from tests.chaos.servers import Database, Postgres, Sqlite, Valkey
 from tests.failpoints import names
 from tests.local_sendgrid import Behaviour, Entry, LocalSendGrid
+from tests.ports import free_port
 from tests.services.world import ASK, SEND, SHOP, a_purchase
 from tests.wire.harness import IDENTITY, until
 
@@ -43,6 +44,7 @@ WORKERS = 3
 THREADS = 2
 IN_FLIGHT = 32 * THREADS  # requests of one worker, at most
 PEOPLE = 12  # as many senders, each with a breaker of its own
+GOES_ON = 10  # times as many kills as asked for, at most, until everything has happened that has to
 BACKLOG = 100  # letters that wait while orders come in
 PATIENCE = 5.0  # seconds until a failpoint that is not reached is replaced by a kill at any moment
 WEB = (
@@ -209,7 +211,7 @@ class Chaos:
         deploy.apply(self.engine, _files(), clock=SystemClock())
         with Valkey() as self.valkey, LocalSendGrid(decide=self._decide, on_entry=self._tell) as self.sendgrid:
             self.sendgrid.latency_seconds = 0.01
-            self.port = _free_port()
+            self.port = free_port()
             web_url = f"http://127.0.0.1:{self.port}"
             late = 1 if self.naive else 0.1  # a queue that retries asks for no evidence
             self.outside = Outside(web_url, self.sendgrid.signer, seed=self.dice.randrange(1 << 30), late=late)
@@ -233,7 +235,7 @@ class Chaos:
     def _rage(self) -> None:
         """Kill until it is enough; meanwhile orders come in, and servers go away."""
         troubles = self._troubles()
-        while self.figures.kills < self.kills:
+        while self.figures.kills < self.kills or self._nothing_shown_yet():
             for slot in self.slots:
                 self._tend(slot)
             self._take_in_orders()
@@ -241,6 +243,18 @@ class Chaos:
             if self.naive:
                 self._send_again()
             time.sleep(0.02)
+
+    def _nothing_shown_yet(self) -> bool:
+        """Tell whether something that has to happen by chance has not happened yet, and may for a while."""
+        if self.figures.kills >= GOES_ON * self.kills:
+            return False
+        if not self.naive:
+            done = self.outside
+            in_doubt = any(_in_doubt(entry) for entry in self.sendgrid.ledger)
+            return not (in_doubt and done.repeated and done.clicks and done.replies and done.unsubscribes)
+        with suppress(TemporaryError), reading(self.engine) as conn:  # the control has to send something twice
+            return not _twice(self._taken(conn))
+        return True
 
     def _failpoints(self, places: tuple[str, ...]) -> Iterator[str]:
         """Yield failpoints for ever: each as often as the others, in an order of its own each time."""
@@ -418,20 +432,25 @@ class Chaos:
         mails = select(func.count()).where(inbound_mail.c.state == "received")
         return (conn.scalar(reports) or 0) + (conn.scalar(mails) or 0)
 
+    def _taken(self, conn: Connection) -> Counter[int | None]:
+        """Return how often the provider accepted each letter, by its id; None is a letter that nobody here knows."""
+        of_token = {row.token: row.id for row in conn.execute(select(messages.c.token, messages.c.id))}
+        of_token |= {row.token: row.message_id for row in conn.execute(select(past_tokens))}
+        of_token.pop(None, None)
+        return Counter(of_token.get(entry.token) for entry in self.sendgrid.ledger if entry.accepted)
+
     def _judge(self) -> None:
         """Hold the record against the ledger."""
         figures, ledger = self.figures, self.sendgrid.ledger
         with reading(self.engine) as conn:
             rows = conn.execute(select(messages)).all()
-            past = {row.token: row.message_id for row in conn.execute(select(past_tokens))}
             figures.unread = self._unread(conn)
-        of_token = {row.token: row.id for row in rows if row.token} | past
-        taken = Counter(of_token.get(entry.token) for entry in ledger if entry.accepted)
+            taken = self._taken(conn)
         figures.requests, figures.orders = len(ledger), self.orders
         figures.letters = len(rows)
         figures.states = Counter(row.state for row in rows)
         figures.strangers = taken.pop(None, 0)
-        figures.accepted_twice = sum(1 for count in taken.values() if count > 1)
+        figures.accepted_twice = _twice(taken)
         figures.lost = self._lost(rows)
         figures.falsely_accepted = sum(row.state == "accepted" and row.id not in taken for row in rows)
         figures.accepted_and_unknown = sum(row.state == "unknown" and row.id in taken for row in rows)
@@ -453,6 +472,11 @@ def _in_doubt(entry: Entry) -> bool:
     return not entry.accepted and entry.behaviour not in clear
 
 
+def _twice(taken: Counter[int | None]) -> int:
+    """Return how many letters were accepted more than once."""
+    return sum(1 for letter, count in taken.items() if letter is not None and count > 1)
+
+
 def _files() -> dict[str, str]:
     people = "".join(
         f"p{n}: {{name: Nell Harrow, email: p{n}@forge.example, signature: Nell}}\n" for n in range(PEOPLE)
@@ -467,11 +491,3 @@ def _order(number: int) -> Purchase:
     made = a_purchase(f"T-{number}", email=f"customer{number}@example.com", delivered_at=arrived)
     items = tuple(replace(item, category=f"c{number % PEOPLE}") for item in made.order.items)
     return replace(made, order=replace(made.order, items=items))
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

