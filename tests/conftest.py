@@ -18,7 +18,9 @@ from followup.store.upgrade import newest, upgrade
 from tests.ports import free_port
 
 # The first example pays for what is loaded once; a deadline would only measure the machine's mood.
-settings.register_profile("followup", deadline=None)
+# The same examples each time: a change is to be judged by itself. --hypothesis-profile=search draws others.
+settings.register_profile("search", deadline=None)
+settings.register_profile("followup", deadline=None, derandomize=True, database=None)
 settings.load_profile("followup")
 
 

@@ -4,11 +4,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from itertools import pairwise
 
 import css_inline
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 
 from followup.authoring.diagnostics import Diagnostic, Report, Spot
 from followup.authoring.jinja_source import Chunk, Fault, Kind, Source, read
@@ -288,5 +289,10 @@ class _Fused:
 
     def program(self) -> Program:
         assert all(before < after for before, after in pairwise(self.lines))
-        template = ENVIRONMENT.from_string("".join(self.out))
-        return Program(template, tuple(self.lines), tuple(self.written))
+        return Program(_template("".join(self.out)), tuple(self.lines), tuple(self.written))
+
+
+@lru_cache(maxsize=512)
+def _template(source: str) -> Template:
+    """Return *source* compiled, which is most of the work: of a new bundle, few letters are new."""
+    return ENVIRONMENT.from_string(source)

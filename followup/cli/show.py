@@ -7,7 +7,7 @@ import click
 
 from followup.cli import completion, output
 from followup.cli.outline import ASCII, UNICODE, outline
-from followup.cli.shared import make_app, switch_document
+from followup.cli.shared import json_option, make_app, switch_document
 from followup.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ ABOUT = 11  # cells for the word before each line above the tree
 
 @click.command("show")
 @click.argument("workflow", shell_complete=completion.workflows)
-@click.option("--mermaid", "form", flag_value="mermaid", help="Print a Mermaid flowchart.")
-@click.option("--svg", "form", flag_value="svg", help="Print an SVG document, for any browser.")
-@click.option("--json", "form", flag_value="json", help="Print one JSON document.")
-def show_command(workflow: str, form: str | None) -> None:
+@click.option("--mermaid", is_flag=True, help="Print a Mermaid flowchart.")
+@click.option("--svg", is_flag=True, help="Print an SVG document, for any browser.")
+@json_option
+def show_command(workflow: str, *, mermaid: bool, svg: bool, as_json: bool) -> None:
     """
     Draw WORKFLOW: its steps, and how many people stand at each.
 
@@ -38,20 +38,21 @@ def show_command(workflow: str, form: str | None) -> None:
     """
     from followup.services.look import look
 
+    if mermaid + svg + as_json > 1:
+        raise click.UsageError("Give one of --mermaid, --svg and --json.")
     app = make_app()
     engine, why_not = _engine(app)
     looked = look(engine, workflow, project=app.settings.project, library=app.library)
-    match form:
-        case "json":
-            output.document(_as_document(looked))
-        case "svg":
-            _print_svg(looked.picture)
-        case "mermaid":
-            from followup.authoring.drawing.mermaid import as_mermaid
+    if as_json:
+        output.document(_as_document(looked))
+    elif svg:
+        _print_svg(looked.picture)
+    elif mermaid:
+        from followup.authoring.drawing.mermaid import as_mermaid
 
-            output.verbatim(as_mermaid(looked.picture).rstrip())
-        case _:
-            _tell(app, looked)
+        output.verbatim(as_mermaid(looked.picture).rstrip())
+    else:
+        _tell(app, looked)
     _remark(looked, why_not)
 
 

@@ -10,6 +10,7 @@ from followup.cli.shared import Moment, dry_run_option, json_option, make_app, s
 
 if TYPE_CHECKING:
     from followup.services.backfill import Asked
+    from followup.services.lookups import ListedWorkflow
 
 ASK_ABOVE = 20  # enrollments; the help and the documents say so too
 NAMED = 6  # orders at most, in a line of them
@@ -24,7 +25,7 @@ def workflows_command() -> None:
 @workflows_command.command("list")
 @json_option
 def list_workflows(as_json: bool) -> None:
-    """List the applied workflows and how many customers are in each."""
+    """List the applied workflows, and deleted ones that somebody still is in, and how many customers are in each."""
     from followup.services import lookups
 
     app = make_app()
@@ -35,7 +36,7 @@ def list_workflows(as_json: bool) -> None:
                 {
                     "workflow": one.workflow.name,
                     "title": one.workflow.title,
-                    "status": one.workflow.status.value,
+                    "status": _status(one),
                     "switched": switch_document(one.workflow.name, one.switch) if one.switch else None,
                     "trigger": one.workflow.trigger.event,
                     "owner": one.workflow.owner,
@@ -48,7 +49,7 @@ def list_workflows(as_json: bool) -> None:
     rows = [
         (
             one.workflow.name,
-            one.workflow.status.value,
+            _status(one),
             one.workflow.trigger.event,
             one.workflow.owner,
             one.enrollments.get("active", 0),
@@ -59,6 +60,10 @@ def list_workflows(as_json: bool) -> None:
     ]
     output.table(("workflow", "status", "trigger", "owner", "inside", "ever", "title"), rows)
     tell_switched(app, {one.workflow.name: one.switch for one in listed if one.switch})
+
+
+def _status(one: "ListedWorkflow") -> str:
+    return "deleted" if one.deleted else one.workflow.status.value
 
 
 @click.command("trigger")

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from followup.authoring.bundle import Bundle
 from followup.core.customer import Customer, normalize_address
 from followup.core.events import Event
 from followup.core.gates import FIRST_LETTERS
@@ -158,22 +157,31 @@ def record(engine: Engine, email: str, *, library: Library, suppression_key: str
 
 @dataclass(frozen=True, slots=True)
 class ListedWorkflow:
-    """A workflow, how many are in it, by state, and what an operator made of it, if its file has no say."""
+    """
+    A workflow, how many are in it, by state, and what an operator made of it, if its file has no say.
+
+    Of one that was ``deleted`` it is the newest version in which somebody still is.
+    """
 
     workflow: Workflow
     enrollments: Mapping[str, int]
     switch: Switch | None
+    deleted: bool = False
 
 
 def workflows(engine: Engine, *, library: Library) -> list[ListedWorkflow]:
-    """Return the applied workflows, by name."""
+    """Return the applied workflows, and the deleted ones that somebody still is in, by name."""
     with reading(engine) as conn:
-        bundle: Bundle = library.newest(conn)
+        applied: Mapping[str, Workflow] = library.newest(conn).workflows
+        newest: dict[str, int] = {}
+        for place in enrollments.standing(conn):
+            newest[place.workflow] = max(place.version_id, newest.get(place.workflow, 0))
+        left = {name: library.workflow(conn, version) for name, version in newest.items() if name not in applied}
         counts = enrollments.count_by_workflow(conn)
         switched = switches.current(conn)
         return [
-            ListedWorkflow(bundle.workflows[name], counts.get(name, {}), switched.get(name))
-            for name in sorted(bundle.workflows)
+            ListedWorkflow(workflow, counts.get(name, {}), switched.get(name), deleted=name in left)
+            for name, workflow in sorted({**applied, **left}.items())
         ]
 
 

@@ -52,6 +52,8 @@ def hand_off(conn: Connection, customer_id: int, owner: str, *, note: str | None
 
 def waiting_for(conn: Connection, owners: Collection[str]) -> dict[str, int]:
     """Return by owner how many customers wait for an answer from them; who is missing has none."""
+    if not owners:
+        return {}
     wanted = (
         select(conversations.c.owner, func.count())
         .where(

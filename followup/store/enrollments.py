@@ -350,11 +350,15 @@ def _finishing(versions: Collection[int], *step: str | None) -> list[ColumnEleme
 
 def wake(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
     """Have enrollments that have not ended looked at by *at* (business time), or earlier if they already are to be."""
+    if not ids:
+        return
     _wake(conn, enrollments.c.id.in_(list(ids)), at)
 
 
 def wake_for_events(conn: Connection, customer_ids: Collection[int], *, at: datetime) -> None:
     """Have every enrollment of these customers looked at by *at*: something happened to them."""
+    if not customer_ids:
+        return
     _wake(conn, enrollments.c.customer_id.in_(list(customer_ids)), at)
 
 

@@ -217,6 +217,8 @@ def claim(conn: Connection, ids: Collection[int], *, seconds: int) -> dict[int, 
 
 def unlease(conn: Connection, ids: Collection[int]) -> None:
     """Give back the leases of due messages that were not got round to."""
+    if not ids:
+        return
     due_ = messages.c.id.in_(list(ids)), messages.c.state == MessageState.DUE.value
     conn.execute(update(messages).where(*due_).values(leased_until=None))
 

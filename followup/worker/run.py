@@ -4,8 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import dramatiq
+from sqlalchemy import Engine
 
 from followup.app import App
 from followup.errors import FollowupError, TemporaryError
@@ -34,7 +36,9 @@ def run_once(app: App) -> int:
     """Do what is due now; return how much there was to do."""
     deploy.retry_blocked(app.engine)
     deploy.release_resumed(app.engine, library=app.library, clock=app.clock)
-    return drain(app.engine, library=app.library, post=app.post(), clock=app.clock)
+    done = drain(app.engine, library=app.library, post=app.post(), clock=app.clock)
+    _show_life(app.engine)
+    return done
 
 
 class Worker:
@@ -97,7 +101,7 @@ class Worker:
         chores: list[Callable[[], object]] = [
             _Chore(lambda: deploy.retry_blocked(self._app.engine), every=float("inf")),
             _Chore(self._recover, every=self._app.settings.sweep_seconds),
-            _Chore(self._show_life, every=SIGN_SECONDS),
+            _Chore(partial(_show_life, self._app.engine), every=SIGN_SECONDS),
             _Chore(self._notify, every=self._app.settings.sweep_seconds),
             _Chore(self._release_resumed, every=WATCH_SECONDS),
             _Chore(self._app.watch, every=WATCH_SECONDS),
@@ -140,9 +144,10 @@ class Worker:
     def _resend_proven(self) -> None:
         fate.resend_proven(self._app.engine, library=self._app.library, clock=self._app.clock)
 
-    def _show_life(self) -> None:
-        with writing(self._app.engine, "worker.sign") as conn:
-            signs.seen(conn, signs.SWEEP)
+
+def _show_life(engine: Engine) -> None:
+    with writing(engine, "worker.sign") as conn:
+        signs.seen(conn, signs.SWEEP)
 
 
 class _Chore:

@@ -72,6 +72,8 @@ def test_one_order_is_followed_from_the_shop_to_the_answer(live: Path, cli: Cli)
 
 def test_a_worker_with_nothing_to_do_says_so(live: Path, cli: Cli) -> None:
     assert cli("worker", "--once").out == "Nothing was due.\n"
+    (seen,) = [one for one in cli("doctor", "--json").document if one["check"] == "worker"]
+    assert seen["result"] == "ok", "the checkup knows of it"
 
 
 def test_a_mail_that_answers_no_letter_is_kept_and_is_a_finding(live: Path, cli: Cli) -> None:

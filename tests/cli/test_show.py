@@ -200,6 +200,13 @@ def test_pictures_are_printed_whole(inside: Path, cli: Cli) -> None:
     assert 'step1("wait 1 day<br/>3 inside")' in chart
 
 
+@pytest.mark.parametrize("two", [("--svg", "--mermaid"), ("--svg", "--json"), ("--json", "--mermaid")])
+def test_one_form_is_given_at_a_time(inside: Path, cli: Cli, two: tuple[str, str]) -> None:
+    ran = cli("show", "after-arrival", *two, code=2)
+    assert ran.out == ""
+    assert "Give one of --mermaid, --svg and --json." in ran.err
+
+
 def test_an_operators_switch_is_told(inside: Path, cli: Cli) -> None:
     cli("pause", "after-arrival", "--reason", "wrong price")
     out = cli("show", "after-arrival").out
@@ -242,6 +249,12 @@ def test_a_workflow_whose_file_was_deleted_is_drawn_as_people_finish_it(database
     document = cli("show", "after-arrival", "--json").document
     assert (document["folder"], document["inside"]) == ("deleted", 3)
     assert document["steps"][1]["id"] == "question", "the newest version they stand in"
+    listed = cli("workflows", "list", "--json").document
+    assert [(one["workflow"], one["status"], one["enrollments"]) for one in listed] == [
+        ("after-arrival", "deleted", {"active": 3}),
+        ("other", "live", {}),
+    ]
+    assert "after-arrival  deleted" in cli("workflows", "list").out
     file.write_text(WORKFLOW)
     assert cli("show", "after-arrival").err.startswith("This is the file; nothing of that name runs.\n")
 
@@ -250,6 +263,7 @@ def test_a_deleted_workflow_in_which_nobody_is_any_more_is_none(inside: Path, cl
     (inside / "workflows/after-arrival.yaml").unlink()
     cli("apply", "--in-flight", "after-arrival=stop")
     assert "after-arrival" in cli("show", "after-arrival", code=1).err
+    assert cli("workflows", "list", "--json").document == []
 
 
 def test_a_draft_that_was_not_applied_is_drawn_from_its_file(inside: Path, cli: Cli) -> None:

@@ -1,5 +1,6 @@
 """A shop with somebody at every place where a run can be, in one workflow, at one moment."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -166,9 +167,15 @@ class Tale:
         names = {_address(name): name for name in WHO}
         return {names[whose[row.customer_id]]: row for row in self.world.rows("enrollments")}
 
-    def letters(self, name: str) -> list[Any]:
-        run = self._run(name)
-        return [row for row in self.world.rows("messages") if row.enrollment_id == run]
+    def letters(self) -> dict[int, list[Any]]:
+        """Return the rows of the letters by run."""
+        found: dict[int, list[Any]] = defaultdict(list)
+        for row in self.world.rows("messages"):
+            found[row.enrollment_id].append(row)
+        return found
+
+    def letters_of(self, name: str) -> list[Any]:
+        return self.letters()[self._run(name)]
 
     # -- what happens before --
 
@@ -226,7 +233,7 @@ class Tale:
         conversations.customer_wrote(conn, whose, "nell", at=self.world.clock.now())
 
     def _token(self, name: str) -> str:
-        return next(row.token for row in self.letters(name) if row.token)
+        return next(row.token for row in self.letters_of(name) if row.token)
 
     def _run(self, name: str) -> int:
         return self.runs()[name].id  # type: ignore[no-any-return]
@@ -245,8 +252,8 @@ class Tale:
             case "sending" | "unknown":
                 values |= {"attempts": 1, "token": state.ljust(22, "T"), "sending_at": NOW}
                 if state == "sending":
-                    values |= {"leased_until": real_now(120), "payload": self.letters("asked")[0].payload}
-        (letter,) = self.letters(state)
+                    values |= {"leased_until": real_now(120), "payload": self.letters_of("asked")[0].payload}
+        (letter,) = self.letters_of(state)
         with writing(self.world.engine) as conn:
             conn.execute(update(schema.messages).where(schema.messages.c.id == letter.id).values(values))
 
@@ -257,9 +264,9 @@ def _address(name: str) -> str:
 
 def standing(tale: Tale) -> dict[str, str]:
     """Return where each run stands, and what of it has not left yet."""
-    found = {}
+    found, letters = {}, tale.letters()
     for name, run in tale.runs().items():
-        waits = [row for row in tale.letters(name) if row.state != "accepted"]
+        waits = [row for row in letters[run.id] if row.state != "accepted"]
         about = [f"{_letter(row)} {row.state}" for row in waits]
         found[name] = "; ".join([f"{run.step or '-'} {run.phase}", *about])
     return found
@@ -267,10 +274,10 @@ def standing(tale: Tale) -> dict[str, str]:
 
 def ending(tale: Tale) -> dict[str, str]:
     """Return what each run got from NOW on, each with the day, what it did not get, and how it ended."""
-    found = {}
+    found, letters = {}, tale.letters()
     for name, run in tale.runs().items():
-        got = [row for row in tale.letters(name) if row.state == "accepted" and row.accepted_at >= NOW]
-        not_got = [row for row in tale.letters(name) if row.state != "accepted"]
+        got = [row for row in letters[run.id] if row.state == "accepted" and row.accepted_at >= NOW]
+        not_got = [row for row in letters[run.id] if row.state != "accepted"]
         told = [f"{_day(row.accepted_at)} {_letter(row)}" for row in sorted(got, key=lambda row: row.accepted_at)]
         told += [f"{_letter(row)} {row.state}" for row in not_got]
         ended = f"{_day(run.ended_at)} {run.outcome}" if run.ended_at else run.state
