@@ -117,16 +117,12 @@ def about(move: "Move", zone: tzinfo) -> str:
     if move.kind == "opened":
         reason = f"they wait for an answer from {reason or 'us'}"
     if move.kind == "not_entered" and move.values:
-        reason += f" ({', '.join(f'{name}: {_value(value)}' for name, value in move.values.items())})"
+        reason += f" ({', '.join(f'{name}: {output.recorded(value, zone)}' for name, value in move.values.items())})"
     return ": ".join(part for part in (", ".join(part for part in (subject, until) if part), reason) if part)
 
 
 def _flat(text: str) -> str:
     return " ".join(text.split())
-
-
-def _value(value: object) -> str:
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def document(move: "Move") -> dict[str, object]:

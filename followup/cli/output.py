@@ -265,6 +265,21 @@ def local(moment: datetime, zone: Any) -> str:
     return f"{here:%a %d %b %Y %H:%M} {offset[:3]}:{offset[3:5]}"
 
 
+def recorded(value: object, zone: Any) -> str:
+    """Return a value that a decision rests on as people write it; moments were recorded as text."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "unknown"}[value]
+    if isinstance(value, datetime):
+        return local(value, zone)
+    if isinstance(value, str) and "T" in value:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return local(moment, zone) if moment.tzinfo else value
+    return str(value)
+
+
 def amount(cents: int, currency: str) -> str:
     """Return an amount with its currency; cents only where there are any."""
     return f"{currency} {Decimal(cents) / 100:,.2f}".removesuffix(".00").strip()

@@ -197,25 +197,10 @@ def _decision(decided: "Decided", calendar: "Calendar") -> str:
 
 def _values(values: "Mapping[str, object]", calendar: "Calendar", *, besides: datetime | None = None) -> str:
     """Return the values a decision rests on, but not the moment *besides* that stands before it anyway."""
-    told = {name: _value(value, calendar) for name, value in values.items()}
+    told = {name: output.recorded(value, calendar.zone) for name, value in values.items()}
     at = output.local(besides, calendar.zone) if besides else None
     shown = ", ".join(f"{name} = {value}" for name, value in told.items() if value != at)
     return f"  [{shown}]" if shown else ""
-
-
-def _value(value: object, calendar: "Calendar") -> str:
-    """Return a recorded value as people write it; moments were recorded as text."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "unknown"}[value]
-    if isinstance(value, datetime):
-        return output.local(value, calendar.zone)
-    if isinstance(value, str) and "T" in value:
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            return value
-        return output.local(moment, calendar.zone) if moment.tzinfo else value
-    return str(value)
 
 
 def as_document(why: "Why") -> Mapping[str, object]:

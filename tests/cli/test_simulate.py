@@ -66,7 +66,7 @@ def test_who_may_not_come_in_is_told_why(tried: Path, cli: Cli) -> None:
     ran = cli("simulate", "after-arrival", "--sample", "gift", *MONDAY)
     heading, rows = ran.out.split("\n", maxsplit=1)
     assert heading.startswith("after-arrival as in the folder, on the sample gift, order S-2: Ana <")
-    assert rows.split("  ", 1)[1] == "not_entered  entry: not order.is_gift is false (order.is_gift: true)\n"
+    assert rows.split("  ", 1)[1] == "not_entered  entry: not order.is_gift is false (order.is_gift: yes)\n"
     (move,) = cli("simulate", "after-arrival", "--sample", "gift", *MONDAY, "--json").document
     assert move["values"] == {"order.is_gift": True}
 
