@@ -14,7 +14,7 @@ from followup.services import quarantine
 from followup.services.checkup import Away, Finding, Grade, Setup, is_reserved
 from followup.services.library import Library
 from followup.services.watch import span, strangers
-from followup.store import enrollments, gaps, halts, messages, pulse, senders, signs, switches, workflow_limits
+from followup.store import enrollments, gaps, halts, pulse, senders, signs, switches, unsent, workflow_limits
 
 SWEEP_LATE = timedelta(minutes=2)
 PUBLIC_MAILBOXES = frozenset({"gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com"})
@@ -131,7 +131,7 @@ def _restored(conn: Connection, now: datetime) -> Iterator[Finding]:
 
 def _first_letters(conn: Connection) -> Iterator[Finding]:
     for workflow, first in workflow_limits.pending(conn).items():
-        held = len(messages.held_ids(conn, workflow, FIRST_LETTERS))
+        held = len(unsent.held_ids(conn, workflow, FIRST_LETTERS))
         yield Finding(
             Grade.WARN if held else Grade.OK,
             "first letters",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
-from followup.store import messages
+from followup.store import unsent
 
 
 class Kind(StrEnum):
@@ -45,7 +45,7 @@ def lack_of(bundle: Bundle, letter: str, otherwise: str, language: str | None = 
 def unable(conn: Connection, bundle: Bundle) -> dict[Lack, int]:
     """Return how many letters that have not left yet cannot leave by *bundle*, which runs, by what they lack."""
     found: Counter[Lack] = Counter()
-    for one in messages.count_unsent(conn):
+    for one in unsent.count(conn):
         if lack := lack_of(bundle, one.letter, one.sender, one.language):
             found[lack] += one.number
     return dict(sorted(found.items()))

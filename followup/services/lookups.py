@@ -29,6 +29,7 @@ from followup.store import (
     senders,
     suppressions,
     switches,
+    unsent,
     visits,
     workflow_limits,
 )
@@ -76,7 +77,7 @@ def status(engine: Engine) -> Status:
             conversations.count_waiting(conn),
             _standing_still(conn),
             switches.current(conn),
-            {name: len(messages.held_ids(conn, name, FIRST_LETTERS)) for name in workflow_limits.pending(conn)},
+            {name: len(unsent.held_ids(conn, name, FIRST_LETTERS)) for name in workflow_limits.pending(conn)},
         )
 
 
@@ -210,7 +211,7 @@ def waiting(engine: Engine, *, limit: int) -> list[ListedConversation]:
 def blocked(engine: Engine) -> list[str]:
     """Return why letters are blocked, each reason once."""
     with reading(engine) as conn:
-        return messages.blocked_reasons(conn)
+        return unsent.blocked_reasons(conn)
 
 
 def unmatched(engine: Engine, *, limit: int) -> list[UnmatchedMail]:

@@ -23,6 +23,7 @@ from followup.store import (
     pulse,
     senders,
     signs,
+    unsent,
     upgrade,
 )
 from followup.store.engine import reading
@@ -53,7 +54,7 @@ def measure(engine: Engine, *, now: datetime) -> Measures:
                 "inbound_mail": _all(InboundState, inbound_mail.count_by_state(conn)),
                 "provider_events": _all(EventState, provider_events.count_by_state(conn)),
             },
-            oldest_due=_since(messages.next_due(conn), now),
+            oldest_due=_since(unsent.next_due(conn), now),
             waiting=conversations.count_waiting(conn),
             longest_wait=_since(pulse.longest_wait_since(conn), now),
             alerts=alerts.count(conn),

@@ -23,7 +23,7 @@ from followup.services.lacking import Lack
 from followup.services.library import Library, as_switched
 from followup.services.surroundings import Surroundings
 from followup.services.transfer import Stranded
-from followup.store import conversations, enrollments, messages, switches, workflow_limits
+from followup.store import conversations, enrollments, messages, switches, unsent, workflow_limits
 from followup.store.engine import reading
 from followup.store.enrollments import Standing
 from followup.store.messages import StoredMessage
@@ -155,7 +155,6 @@ class _Planner:
         taken_up = sum(one.number for one in self.anew)
         anew = timers.renewed(self.before, self.after).keys() & live(self.after)  # they wait for another silence
         undecided = tuple(transfer.undecided(found)) if self.changes else ()
-        unsent = messages.count_unsent(self.conn) if self.before else []
         return Plan(
             before=self.before.hash if self.before else None,
             after=self.after.hash,
@@ -177,7 +176,7 @@ class _Planner:
                 going_live(self.conn, self.after.workflows[name], bundle=self.after, now=self.now, anew=name in anew)
                 for name in sorted(self.live_again | anew)
             ),
-            unsent=self._unsent(unsent),
+            unsent=self._unsent(unsent.count(self.conn) if self.before else []),
             unable=self._unable(known, written),
             waiting=conversations.waiting_for(self.conn, self.gone) if self.gone else {},
             switched={name: status for name, status in self.switched.items() if name in self.after.workflows},
@@ -201,13 +200,13 @@ class _Planner:
         """Return the runs that decide how many letters leave soon, before or after; True: there were too many."""
         until = self.now + DAY
         found = dict.fromkeys(enrollments.due_by(self.conn, until, limit=MOST + 1))
-        found |= dict.fromkeys(messages.runs_due_by(self.conn, until, limit=MOST + 1))
+        found |= dict.fromkeys(unsent.runs_due_by(self.conn, until, limit=MOST + 1))
         if self.moves:
-            found |= dict.fromkeys(messages.runs_blocked(self.conn, limit=MOST + 1))
+            found |= dict.fromkeys(unsent.runs_blocked(self.conn, limit=MOST + 1))
             letters = [one.name for one in self.changes.letters if one.change is Change.REMOVED]
-            found |= dict.fromkeys(messages.runs_unsent(self.conn, self.gone, letters, limit=MOST + 1))
+            found |= dict.fromkeys(unsent.runs_of(self.conn, self.gone, letters, limit=MOST + 1))
         if self.live_again:
-            found |= dict.fromkeys(messages.runs_held(self.conn, self.live_again, limit=MOST + 1))
+            found |= dict.fromkeys(unsent.runs_held(self.conn, self.live_again, limit=MOST + 1))
         for version_id in sorted({one.version_id for one in changing if not self.afterwards.stays(one)}):
             found |= dict.fromkeys(enrollments.in_version(self.conn, version_id, after_id=0, limit=MOST + 1))
         for one in self.anew:
@@ -288,11 +287,11 @@ class _Planner:
 
     # -- what else --
 
-    def _unsent(self, unsent: Iterable[messages.Unsent]) -> dict[str, int]:
+    def _unsent(self, left: Iterable[unsent.Unsent]) -> dict[str, int]:
         """Return by changed letter how many have not left yet of those who get, or got, its language."""
         changed = {one.name for one in self.changes.letters}
         found: Counter[str] = Counter()
-        for one in unsent:
+        for one in left:
             written = {
                 letter_label(bundle.letter(one.letter, one.language).path)
                 for bundle in (self.before, self.after)

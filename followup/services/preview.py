@@ -14,7 +14,7 @@ from followup.core.sender import Sender
 from followup.services.claim import claim
 from followup.services.library import Library
 from followup.services.switch import lift
-from followup.store import enrollments, messages, senders, workflow_limits
+from followup.store import enrollments, messages, senders, unsent, workflow_limits
 from followup.store.engine import writing
 from followup.store.messages import ListedMessage
 from followup.store.switches import Switch
@@ -101,7 +101,7 @@ def foresee(
     try:
         with writing(engine, "preview") as conn:
             _hold_counting(conn, workflow, library)
-            ids = messages.waiting_ids(conn, workflow, now=now)
+            ids = unsent.waiting_ids(conn, workflow, now=now)
             resumed = lift(conn, workflow, library=library, now=now)
             if resumed is None:
                 raise _TakeBack(None)

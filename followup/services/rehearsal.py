@@ -32,7 +32,7 @@ from followup.services.moves import Move, moves
 from followup.services.receive import store_raw
 from followup.services.silence import silently
 from followup.services.sweep import drain, next_moment, sweep
-from followup.store import conversations, customers, messages, scratch
+from followup.store import conversations, customers, scratch, unsent
 from followup.store.engine import reading, writing
 from followup.store.excerpt import copy_customer
 
@@ -223,7 +223,7 @@ class Rehearsal:
     def _drain(self) -> None:
         """Do all that is due; whatever a worker left behind was taken up at the beginning, and no worker dies here."""
         with reading(self.engine) as conn:
-            gives_up = messages.next_expiry(conn)
+            gives_up = unsent.next_expiry(conn)
         if gives_up is not None or self.clock.now() == self.began_at:
             drain(self.engine, library=self.library, post=self.post, clock=self.clock)
         while sweep(self.engine, library=self.library, post=self.post, clock=self.clock):

@@ -29,7 +29,7 @@ from followup.services.settle import settle
 from followup.services.timers import ring
 from followup.services.track import track
 from followup.services.verdicts import decided_about
-from followup.store import decisions, enrollments, inbound_mail, messages, provider_events, timers
+from followup.store import decisions, enrollments, inbound_mail, messages, provider_events, timers, unsent
 from followup.store.engine import writing
 from followup.store.messages import StoredMessage
 
@@ -208,7 +208,7 @@ def _expire_blocked(engine: Engine, now: datetime) -> int:
 
 def next_moment(conn: Connection) -> datetime | None:
     """Return the next business moment at which something falls due, or None when nothing will by itself."""
-    expiry = messages.next_expiry(conn)
+    expiry = unsent.next_expiry(conn)
     given_up = expiry + timedelta(microseconds=1) if expiry else None  # it still stands at the moment itself
-    moments = (enrollments.next_wake(conn), messages.next_due(conn), timers.next_due(conn), given_up)
+    moments = (enrollments.next_wake(conn), unsent.next_due(conn), timers.next_due(conn), given_up)
     return min((moment for moment in moments if moment is not None), default=None)

@@ -14,7 +14,7 @@ from followup.errors import UsageError
 from followup.services import deploy, find
 from followup.services.advance import advance
 from followup.services.library import Library
-from followup.store import audit, bundles, enrollments, messages, switches
+from followup.store import audit, bundles, enrollments, switches, unsent
 from followup.store.engine import reading, writing
 from followup.store.switches import Switch
 
@@ -86,7 +86,7 @@ def pause(engine: Engine, workflow: str, reason: str, *, library: Library, clock
             switches.set_(conn, workflow, switch.status, reason=reason, now=now)
             audit.add(conn, "workflow.pause", {"workflow": workflow, "reason": reason}, now=now)
     with reading(engine) as conn:  # the brake is on, however long the counting takes
-        waiting = messages.count_waiting(conn, workflow)
+        waiting = unsent.count_waiting(conn, workflow)
         return Paused(
             switch=switch,
             changed=known is None,

@@ -19,7 +19,7 @@ from followup.errors import FollowupError, NotFound
 from followup.services import find
 from followup.services.library import Library, version_of
 from followup.services.verdicts import withdraw
-from followup.store import bundles, decisions, enrollments, messages
+from followup.store import bundles, decisions, enrollments, messages, unsent
 from followup.store.decisions import Decided
 from followup.store.enrollments import Standing, StoredEnrollment, Transferred
 
@@ -282,14 +282,14 @@ def move(conn: Connection, runs: Sequence[StoredEnrollment], *, library: Library
     in_flight = bundles.in_flight_of(conn, bundle.hash)
     names = {run.enrollment.workflow for run in behind} & set(bundle.workflows)
     versions = bundles.version_ids(conn, {name: version_of(bundle, name) for name in names})
-    unsent = messages.runs_with_unsent(conn, [run.id for run in behind])
+    waiting = unsent.runs_among(conn, [run.id for run in behind])
     moves, finishing, noted = [], [], []
     for run in behind:
         there = landing(conn, run, in_flight, bundle=bundle, library=library, now=now)
         if there is None:
             finishing.append(run.id)
         else:
-            if run.id in unsent:
+            if run.id in waiting:
                 old, new = library.workflow(conn, run.version_id), bundle.workflows.get(run.enrollment.workflow)
                 _take_along(conn, run, there, old=old, workflow=new, now=now)
             version = versions.get(run.enrollment.workflow, run.version_id)

@@ -13,7 +13,7 @@ from followup.errors import FollowupError
 from followup.inbound.sendgrid import report
 from followup.mail.json_http import post_json
 from followup.services import quarantine
-from followup.store import alerts, enrollments, feed, gaps, messages, notices, pulse, senders, signs, timers
+from followup.store import alerts, enrollments, feed, gaps, notices, pulse, senders, signs, timers, unsent
 from followup.store.engine import reading, writing
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def strangers(conn: Connection, now: datetime) -> str | None:
 
 
 def _sweep(conn: Connection, now: datetime) -> Iterator[Trouble]:
-    due = [enrollments.next_wake(conn), messages.next_due(conn), timers.next_due(conn), pulse.oldest_unread(conn)]
+    due = [enrollments.next_wake(conn), unsent.next_due(conn), timers.next_due(conn), pulse.oldest_unread(conn)]
     oldest = min((moment for moment in due if moment is not None), default=None)
     if oldest is None or oldest > now:
         return

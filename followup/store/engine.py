@@ -168,7 +168,8 @@ def _reachable(engine: Engine) -> Iterator[None]:
 def _named(url: URL) -> str:
     """Return *url* for people: without password, parameters, and a host that may be the rest of a password."""
     host = "…" if "@" in (url.host or "") else url.host
-    return url.set(query={}, host=host).render_as_string(hide_password=True)
+    shown = url.set(drivername=url.get_backend_name(), query={}, host=host)
+    return shown.render_as_string(hide_password=True)
 
 
 def _said(error: DatabaseError, url: URL) -> str:

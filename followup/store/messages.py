@@ -17,7 +17,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -293,13 +292,6 @@ def reassign(conn: Connection, enrollment_id: int, step: str, round_: int, *, le
     conn.execute(update(messages).where(*mine, unsent).values(letter=letter, sender=sender))
 
 
-def runs_with_unsent(conn: Connection, enrollment_ids: Collection[int]) -> set[int]:
-    """Return those of these runs that have a message which has not left yet and can be withdrawn."""
-    unsent = messages.c.state.in_([state.value for state in CANCELLABLE])
-    wanted = select(messages.c.enrollment_id).where(messages.c.enrollment_id.in_(list(enrollment_ids)), unsent)
-    return set(conn.scalars(wanted))
-
-
 def held(
     conn: Connection,
     *,
@@ -316,90 +308,6 @@ def held(
     if reason is not None:
         wanted = wanted.where(messages.c.reason == reason)
     return [_stored(row) for row in conn.execute(wanted.order_by(messages.c.id).with_for_update(key_share=True))]
-
-
-def held_ids(conn: Connection, workflow: str, reason: str) -> list[int]:
-    """Return the messages of *workflow* that are held for *reason*, oldest first."""
-    theirs = messages.c.workflow == workflow, messages.c.reason == reason
-    wanted = select(messages.c.id).where(messages.c.state == literal_column("'held'"), *theirs)
-    return list(conn.scalars(wanted.order_by(messages.c.id)))
-
-
-def runs_due_by(conn: Connection, until: datetime, *, limit: int) -> list[int]:
-    """Return the runs whose letters are due by *until* (business time), the first first; each may come repeatedly."""
-    due_ = messages.c.state == literal_column("'due'"), messages.c.due_at <= until
-    wanted = select(messages.c.enrollment_id).where(*due_)
-    return list(conn.scalars(wanted.order_by(messages.c.due_at, messages.c.id).limit(limit)))
-
-
-def runs_held(conn: Connection, workflows: Collection[str], *, limit: int) -> list[int]:
-    """Return the runs of *workflows* that have letters which are held; each may come repeatedly."""
-    held_ = messages.c.state == literal_column("'held'"), messages.c.workflow.in_(list(workflows))
-    return list(conn.scalars(select(messages.c.enrollment_id).where(*held_).order_by(messages.c.id).limit(limit)))
-
-
-def runs_blocked(conn: Connection, *, limit: int) -> list[int]:
-    """Return the runs whose letters are blocked; each may come repeatedly."""
-    wanted = select(messages.c.enrollment_id).where(messages.c.state == literal_column("'blocked'"))
-    return list(conn.scalars(wanted.order_by(messages.c.id).limit(limit)))
-
-
-def runs_unsent(conn: Connection, senders: Collection[str], letters: Collection[str], *, limit: int) -> list[int]:
-    """Return the runs whose letters have not left yet and are signed by *senders*, or are *letters*; repeatedly."""
-    if not senders and not letters:
-        return []
-    theirs = messages.c.sender.in_(list(senders)) | messages.c.letter.in_(list(letters))
-    of_state = [
-        select(messages.c.id, messages.c.enrollment_id).where(
-            messages.c.state == literal_column(f"'{s.value}'"), theirs
-        )
-        for s in sorted(CANCELLABLE)
-    ]
-    unsent = union_all(*of_state).subquery()  # each state has an index of its own
-    return list(conn.scalars(select(unsent.c.enrollment_id).order_by(unsent.c.id).limit(limit)))
-
-
-@dataclass(frozen=True, slots=True)
-class Unsent:
-    """
-    How many letters of a step have not left yet.
-
-    ``sender`` is the key of who would sign them, ``language`` that of the customers they are for (BCP 47), if known.
-    """
-
-    workflow: str
-    step: str
-    letter: str
-    sender: str
-    language: str | None
-    number: int
-
-
-def count_unsent(conn: Connection) -> list[Unsent]:
-    """Return how many letters have not left yet, by workflow, step, letter, sender and language."""
-    columns = messages.c.workflow, messages.c.step, messages.c.letter, messages.c.sender, customers.c.language
-    each = select(*columns).join_from(messages, customers, customers.c.id == messages.c.customer_id)
-    of_state = [each.where(messages.c.state == literal_column(f"'{s.value}'")) for s in sorted(CANCELLABLE)]
-    unsent = union_all(*of_state).subquery()
-    grouped = select(*unsent.c, func.count().label("number")).group_by(*unsent.c).order_by(*unsent.c)
-    return [Unsent(**row) for row in conn.execute(grouped).mappings()]
-
-
-def waiting_ids(conn: Connection, workflow: str, *, now: datetime) -> list[int]:
-    """Return the messages of *workflow* that are held, or due at *now* (business time), oldest first."""
-    held_ = messages.c.state == literal_column("'held'")
-    due_ = (messages.c.state == literal_column("'due'")) & (messages.c.due_at <= now)
-    wanted = [select(messages.c.id).where(messages.c.workflow == workflow, waiting) for waiting in (held_, due_)]
-    return sorted(conn.scalars(union_all(*wanted)))  # each half has an index of its own
-
-
-def count_waiting(conn: Connection, workflow: str) -> dict[MessageState, int]:
-    """Return how many messages of *workflow* are due (now or later) and how many are held."""
-    counts = {}
-    for state in (MessageState.DUE, MessageState.HELD):
-        theirs = messages.c.workflow == workflow, messages.c.state == literal_column(f"'{state.value}'")
-        counts[state] = conn.scalar(select(func.count()).select_from(messages).where(*theirs)) or 0
-    return counts
 
 
 def approve(conn: Connection, ids: Collection[int], *, now: datetime) -> None:
@@ -602,28 +510,6 @@ def last_accepted_at(conn: Connection, workflow: str, customer_id: int) -> datet
     theirs = (messages.c.workflow == workflow) & (messages.c.customer_id == customer_id)
     last: datetime | None = conn.scalar(select(func.max(messages.c.accepted_at)).where(theirs))
     return last
-
-
-def next_due(conn: Connection) -> datetime | None:
-    """Return the earliest due time there is."""
-    earliest: datetime | None = conn.scalar(_NEXT_DUE)
-    return earliest
-
-
-def next_expiry(conn: Connection) -> datetime | None:
-    """Return when the first of the blocked messages will be given up."""
-    earliest: datetime | None = conn.scalar(_NEXT_EXPIRY)
-    return earliest
-
-
-_NEXT_DUE = select(func.min(messages.c.due_at)).where(messages.c.state == literal_column("'due'"))
-_NEXT_EXPIRY = select(func.min(messages.c.not_after)).where(messages.c.state == literal_column("'blocked'"))
-
-
-def blocked_reasons(conn: Connection) -> list[str]:
-    """Return why messages are blocked, each reason once."""
-    wanted = select(messages.c.reason).where(messages.c.state == MessageState.BLOCKED.value).distinct()
-    return [reason or "" for reason in conn.scalars(wanted.order_by(messages.c.reason).limit(20))]
 
 
 def count_by_state(conn: Connection) -> dict[str, int]:

@@ -169,7 +169,7 @@ def test_what_is_a_warning_in_test_mode_fails_in_live_mode(ready: Path, world: W
 
 def test_the_database_is_named_without_its_password(folder: Path, doctor: Any) -> None:
     found = doctor(code=1, DATABASE_URL="postgres://ana:hush@127.0.0.1:1/shop")
-    assert "postgresql+psycopg://ana:***@127.0.0.1:1/shop" in found["database"]["says"]
+    assert "postgresql://ana:***@127.0.0.1:1/shop" in found["database"]["says"]
     assert "workflows" not in found
 
 

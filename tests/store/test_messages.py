@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from followup.core.message import MAY_HAVE_LEFT, Action, MessageState
-from followup.store import messages
+from followup.store import messages, unsent
 from followup.store.engine import writing
 from tests.store.make import (
     START,
@@ -158,11 +158,11 @@ ON_ITS_WAY = (MessageState.CLAIMED, MessageState.SENDING)
     ("query", "index"),
     [
         (leased, "ix_messages_due"),
-        (messages.next_due, "ix_messages_due"),
+        (unsent.next_due, "ix_messages_due"),
         (lambda conn: messages.abandoned(conn, MessageState.SENDING, limit=9), "ix_messages_leased"),
         (lambda conn: messages.abandoned(conn, MessageState.CLAIMED, limit=9), "ix_messages_leased"),
         (lambda conn: messages.blocked_too_long(conn, now=START, limit=9), "ix_messages_blocked"),
-        (messages.next_expiry, "ix_messages_blocked"),
+        (unsent.next_expiry, "ix_messages_blocked"),
     ],
 )
 def test_what_every_sweep_asks_takes_a_partial_index(
@@ -263,7 +263,7 @@ def test_what_is_blocked_past_its_time_is_found(engine: Engine) -> None:
     with writing(engine) as conn:
         keys = [a_message(conn, MessageState.BLOCKED, not_after=at(hour)) for hour in (3, 2, 1)][::-1]
         a_message(conn, not_after=at(1))
-        assert messages.next_expiry(conn) == at(1)
+        assert unsent.next_expiry(conn) == at(1)
 
         def found(hour: int, limit: int = 9) -> list[int]:
             return [message.id for message in messages.blocked_too_long(conn, now=at(hour), limit=limit)]
@@ -421,11 +421,11 @@ def test_the_last_letter_of_a_workflow_to_a_customer_is_known(engine: Engine) ->
 
 def test_the_next_due_time_is_of_due_messages_only(engine: Engine) -> None:
     with writing(engine) as conn:
-        assert (messages.next_due(conn), messages.next_expiry(conn)) == (None, None)
+        assert (unsent.next_due(conn), unsent.next_expiry(conn)) == (None, None)
         a_message(conn, due_at=at(3))
         a_message(conn, due_at=at(2))
         a_message(conn, MessageState.CANCELLED, due_at=at(1))
-        assert messages.next_due(conn) == at(2)
+        assert unsent.next_due(conn) == at(2)
 
 
 def test_messages_are_counted_by_state(engine: Engine) -> None:
