@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from followup.core.workflow import WorkflowStatus
 from followup.store import switches
@@ -34,9 +34,12 @@ def newest_and_switched(conn: Connection) -> tuple[str | None, Mapping[str, Work
     return (None, {}) if row is None else (row.hash, switches.read_told(row.told))
 
 
+_BY_HASH = select(bundles).where(bundles.c.hash == bindparam("of"))
+
+
 def load(conn: Connection, hash_: str) -> StoredBundle:
     """Return one stored bundle."""
-    row = conn.execute(select(bundles).where(bundles.c.hash == hash_)).one()
+    row = conn.execute(_BY_HASH, {"of": hash_}).one()
     return StoredBundle(row.hash, row.files, row.applied_at)
 
 
@@ -101,16 +104,21 @@ def version_ids(conn: Connection, versions: Mapping[str, tuple[str, str]]) -> di
     return {row.name: row.id for row in conn.execute(held) if row.hash == versions[row.name][0]}
 
 
+_VERSION = select(workflow_versions).where(workflow_versions.c.id == bindparam("version"))
+_VERSION_NAMED = select(workflow_versions.c.id).where(
+    workflow_versions.c.name == bindparam("called"), workflow_versions.c.hash == bindparam("of")
+)
+
+
 def version_hash(conn: Connection, version_id: int) -> str:
     """Return the content hash of one workflow version."""
-    hash_: str = conn.scalars(select(workflow_versions.c.hash).where(workflow_versions.c.id == version_id)).one()
+    hash_: str = conn.execute(_VERSION, {"version": version_id}).one().hash
     return hash_
 
 
 def find_version(conn: Connection, name: str, hash_: str) -> int | None:
     """Return the id of the version of the workflow *name* with that content, if it is stored."""
-    wanted = workflow_versions.c.name == name, workflow_versions.c.hash == hash_
-    return conn.scalar(select(workflow_versions.c.id).where(*wanted))
+    return conn.scalar(_VERSION_NAMED, {"called": name, "of": hash_})
 
 
 def lock_versions(conn: Connection, workflow: str) -> None:
@@ -121,5 +129,5 @@ def lock_versions(conn: Connection, workflow: str) -> None:
 
 def version_source(conn: Connection, version_id: int) -> tuple[str, str]:
     """Return the name and the YAML of one workflow version."""
-    row = conn.execute(select(workflow_versions).where(workflow_versions.c.id == version_id)).one()
+    row = conn.execute(_VERSION, {"version": version_id}).one()
     return row.name, row.source

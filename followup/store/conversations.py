@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from followup.store.schema import conversations, customers
-from followup.store.types import insert_new
+from followup.store.types import among, insert_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,17 @@ def _open(customer_id: int) -> ColumnElement[bool]:
     return (conversations.c.customer_id == customer_id) & conversations.c.closed_at.is_(None)
 
 
+_WAITING_SINCE = select(conversations.c.customer_id, conversations.c.waiting_since).where(
+    among(conversations.c.customer_id, "customers"),
+    conversations.c.closed_at.is_(None),
+    conversations.c.waiting_since.is_not(None),
+)
+
+
 def waiting_since(conn: Connection, customer_ids: Collection[int]) -> dict[int, datetime]:
     """Return by customer since when they have been waiting for us."""
-    wanted = select(conversations.c.customer_id, conversations.c.waiting_since).where(
-        conversations.c.customer_id.in_(list(customer_ids)),
-        conversations.c.closed_at.is_(None),
-        conversations.c.waiting_since.is_not(None),
-    )
-    return {row.customer_id: row.waiting_since for row in conn.execute(wanted)}
+    rows = conn.execute(_WAITING_SINCE, {"customers": list(customer_ids)})
+    return {row.customer_id: row.waiting_since for row in rows}
 
 
 def waiting(conn: Connection, *, limit: int) -> list[Waiting]:

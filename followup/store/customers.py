@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, case, func, select, update
 
 from followup.core.customer import ConsentBasis, Customer, CustomerReport
 from followup.core.order import VOID
 from followup.store.schema import customers, orders
-from followup.store.types import insert
+from followup.store.types import among, insert, moment
 
 REPORTED = (
     "email",
@@ -132,27 +132,37 @@ def lock(conn: Connection, ids: Collection[int]) -> None:
     )
 
 
+_FREE = (
+    select(customers.c.id)
+    .where(among(customers.c.id, "ids"))
+    .order_by(customers.c.id)
+    .with_for_update(skip_locked=True, key_share=True)
+)
+
+
 def lock_free(conn: Connection, ids: Collection[int]) -> set[int]:
     """Hold those rows of *ids* that nobody else holds, without waiting; return their ids."""
-    wanted = select(customers.c.id).where(customers.c.id.in_(list(ids))).order_by(customers.c.id)
-    return set(conn.scalars(wanted.with_for_update(skip_locked=True, key_share=True)))
+    return set(conn.scalars(_FREE, {"ids": list(ids)}))
+
+
+_BY_ID = select(customers).where(among(customers.c.id, "ids"))
+_BOUGHT = (
+    select(
+        orders.c.customer_id,
+        func.count().label("order_count"),
+        func.min(orders.c.placed_at).label("first_order_at"),
+        func.max(orders.c.placed_at).label("last_order_at"),
+        func.sum(orders.c.total_cents).label("total_spent_cents"),
+    )
+    .where(among(orders.c.customer_id, "ids"), orders.c.placed_at <= moment("now"), orders.c.status.not_in(list(VOID)))
+    .group_by(orders.c.customer_id)
+)
 
 
 def load(conn: Connection, ids: Collection[int], *, now: datetime) -> dict[int, Customer]:
     """Return the customers by id, with what their orders up to *now* amount to."""
-    bought = (
-        select(
-            orders.c.customer_id,
-            func.count().label("order_count"),
-            func.min(orders.c.placed_at).label("first_order_at"),
-            func.max(orders.c.placed_at).label("last_order_at"),
-            func.sum(orders.c.total_cents).label("total_spent_cents"),
-        )
-        .where(orders.c.customer_id.in_(list(ids)), orders.c.placed_at <= now, orders.c.status.not_in(list(VOID)))
-        .group_by(orders.c.customer_id)
-    )
-    sums = {row.customer_id: row for row in conn.execute(bought)}
-    rows = conn.execute(select(customers).where(customers.c.id.in_(list(ids))))
+    sums = {row.customer_id: row for row in conn.execute(_BOUGHT, {"ids": list(ids), "now": now})}
+    rows = conn.execute(_BY_ID, {"ids": list(ids)})
     return {row.id: _customer(row, sums.get(row.id)) for row in rows}
 
 
@@ -182,9 +192,12 @@ def remember(conn: Connection, customer_id: int, values: Mapping[str, object]) -
     conn.execute(update(customers).where(customers.c.id == customer_id).values(remembered={**known, **values}))
 
 
+_ID_OF_ADDRESS = select(customers.c.id).where(customers.c.address == bindparam("of"))
+
+
 def id_of_address(conn: Connection, address: str) -> int | None:
     """Return the id of the customer with the normalised *address*."""
-    return conn.scalar(select(customers.c.id).where(customers.c.address == address))
+    return conn.scalar(_ID_OF_ADDRESS, {"of": address})
 
 
 def address_of(conn: Connection, customer_id: int) -> str | None:

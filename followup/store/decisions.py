@@ -6,9 +6,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, or_, select
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select
 
 from followup.store.schema import decisions
+from followup.store.types import among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +36,17 @@ class Decided:
 
 
 _COLUMNS = tuple(Decided.__dataclass_fields__)
+_INSERT = insert(decisions)
+_IN_ORDER = select(decisions).order_by(decisions.c.at, decisions.c.id)
+_ABOUT = _IN_ORDER.where(or_(decisions.c.order_id == bindparam("of_order"), among(decisions.c.enrollment_id, "runs")))
+_OF_CUSTOMER = _IN_ORDER.where(decisions.c.customer_id == bindparam("customer"))
 
 
 def add(conn: Connection, decided: Sequence[Decided]) -> None:
     """Record decisions, in their order."""
     rows = [{name: getattr(one, name) for name in _COLUMNS} | {"values": _plain(one.values)} for one in decided]
     if rows:
-        conn.execute(insert(decisions), rows)
+        conn.execute(_INSERT, rows)
 
 
 def _plain(value: Any) -> Any:
@@ -57,15 +62,13 @@ def _plain(value: Any) -> Any:
 
 def about(conn: Connection, *, order_id: int, enrollment_ids: Sequence[int]) -> list[Decided]:
     """Return what was decided about an order and its enrollments, in the order it was."""
-    concerned = or_(decisions.c.order_id == order_id, decisions.c.enrollment_id.in_(list(enrollment_ids)))
-    return _in_order(conn, concerned)
+    return [_decided(row) for row in conn.execute(_ABOUT, {"of_order": order_id, "runs": list(enrollment_ids)})]
 
 
 def of_customer(conn: Connection, customer_id: int) -> list[Decided]:
     """Return what was decided about a customer, in the order it was."""
-    return _in_order(conn, decisions.c.customer_id == customer_id)
+    return [_decided(row) for row in conn.execute(_OF_CUSTOMER, {"customer": customer_id})]
 
 
-def _in_order(conn: Connection, concerned: ColumnElement[bool]) -> list[Decided]:
-    rows = conn.execute(select(decisions).where(concerned).order_by(decisions.c.at, decisions.c.id))
-    return [Decided(**{name: getattr(row, name) for name in _COLUMNS}) for row in rows]
+def _decided(row: Row[Any]) -> Decided:
+    return Decided(**{name: getattr(row, name) for name in _COLUMNS})

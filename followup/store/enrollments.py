@@ -6,12 +6,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, bindparam, case, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.enrollment import Action, Enrollment, EnrollmentState, Phase, Position, Waited, moved
 from followup.store.schema import enrollments
-from followup.store.types import UTCDateTime, insert_new, leasing, unleased
+from followup.store.types import among, insert_new, leasing, moment, unleased
 
 AT_ONCE = 5_000  # ids in one statement; PostgreSQL takes 65,535
 # the version a run came into
@@ -117,11 +117,22 @@ def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
     """Build the statement once: every worker runs it every few seconds."""
     due = (
         select(enrollments.c.id)
-        .where(enrollments.c.wake_at <= bindparam("now", type_=UTCDateTime()), unleased(enrollments.c.leased_until))
+        .where(enrollments.c.wake_at <= moment("now"), unleased(enrollments.c.leased_until))
         .order_by(enrollments.c.wake_at, enrollments.c.id)
         .limit(limit)
     )
     return leasing(enrollments, due, seconds)
+
+
+_WITH_THEIR_OTHERS = (
+    select(enrollments)
+    .where(
+        enrollments.c.customer_id.in_(select(enrollments.c.customer_id).where(among(enrollments.c.id, "ids"))),
+        enrollments.c.ended_at.is_(None),
+    )
+    .order_by(enrollments.c.id)
+    .with_for_update(key_share=True)
+)
 
 
 def lock(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
@@ -132,16 +143,17 @@ def lock(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
     who took them one after the other would lock others out.
     """
     wanted = set(ids)
-    whose = select(enrollments.c.customer_id).where(enrollments.c.id.in_(wanted))
-    theirs = select(enrollments).where(enrollments.c.customer_id.in_(whose), enrollments.c.ended_at.is_(None))
-    rows = conn.execute(theirs.order_by(enrollments.c.id).with_for_update(key_share=True))
+    rows = conn.execute(_WITH_THEIR_OTHERS, {"ids": list(wanted)})
     return [_stored(row) for row in rows if row.id in wanted]
+
+
+_BY_ID = select(enrollments).where(among(enrollments.c.id, "ids"))
+_FREE = _BY_ID.order_by(enrollments.c.id).with_for_update(skip_locked=True, key_share=True)
 
 
 def lock_free(conn: Connection, ids: Collection[int]) -> list[StoredEnrollment]:
     """Hold and return those of *ids* that nobody else holds, without waiting, ended ones too."""
-    wanted = select(enrollments).where(enrollments.c.id.in_(list(ids))).order_by(enrollments.c.id)
-    return [_stored(row) for row in conn.execute(wanted.with_for_update(skip_locked=True, key_share=True))]
+    return [_stored(row) for row in conn.execute(_FREE, {"ids": list(ids)})]
 
 
 def _stored(row: Row[Any]) -> StoredEnrollment:
@@ -169,6 +181,17 @@ def _stored(row: Row[Any]) -> StoredEnrollment:
     )
 
 
+_SAVE = (
+    update(enrollments)
+    .where(
+        enrollments.c.id == bindparam("key"),
+        enrollments.c.rev == bindparam("old_rev"),
+        enrollments.c.ended_at.is_(None),
+    )
+    .values(rev=enrollments.c.rev + 1, leased_until=None)
+)
+
+
 def save(conn: Connection, runs: Sequence[Moved]) -> None:
     """Write where each enrollment stands now, and give its lease back; the caller holds the rows."""
     if not runs:
@@ -190,12 +213,7 @@ def save(conn: Connection, runs: Sequence[Moved]) -> None:
         }
         for one in runs
     ]
-    guarded = update(enrollments).where(
-        enrollments.c.id == bindparam("key"),
-        enrollments.c.rev == bindparam("old_rev"),
-        enrollments.c.ended_at.is_(None),
-    )
-    changed = conn.execute(guarded.values(rev=enrollments.c.rev + 1, leased_until=None), rows).rowcount
+    changed = conn.execute(_SAVE, rows).rowcount
     assert changed == len(rows), f"{len(rows) - changed} enrollments moved while their rows were held"
 
 
@@ -303,7 +321,7 @@ def carry_over(
 
 def wake_version(conn: Connection, version_id: int, *, at: datetime) -> None:
     """Have those looked at by *at* who are in a version, have not ended and do not finish there."""
-    _wake(conn, _in_version(version_id), at)
+    conn.execute(_wake(_in_version(version_id)), {"by": at})
 
 
 def _in_version(version_id: int) -> ColumnElement[bool]:
@@ -350,24 +368,27 @@ def _finishing(versions: Collection[int], *step: str | None) -> list[ColumnEleme
 
 def wake(conn: Connection, ids: Collection[int], *, at: datetime) -> None:
     """Have enrollments that have not ended looked at by *at* (business time), or earlier if they already are to be."""
-    if not ids:
-        return
-    _wake(conn, enrollments.c.id.in_(list(ids)), at)
+    if ids:
+        conn.execute(_WAKE, {"ids": list(ids), "by": at})
 
 
 def wake_for_events(conn: Connection, customer_ids: Collection[int], *, at: datetime) -> None:
     """Have every enrollment of these customers looked at by *at*: something happened to them."""
-    if not customer_ids:
-        return
-    _wake(conn, enrollments.c.customer_id.in_(list(customer_ids)), at)
+    if customer_ids:
+        conn.execute(_WAKE_ALL_OF, {"customers": list(customer_ids), "by": at})
 
 
-def _wake(conn: Connection, which: ColumnElement[bool], at: datetime) -> None:
-    """Wake them in the order in which everybody takes them; an UPDATE by itself takes rows as it finds them."""
-    later = or_(enrollments.c.wake_at.is_(None), enrollments.c.wake_at > at)
+def _wake(which: ColumnElement[bool]) -> Update:
+    """Return what wakes them in the order in which everybody takes them; a bare UPDATE takes rows as it finds them."""
+    by = moment("by")
+    later = or_(enrollments.c.wake_at.is_(None), enrollments.c.wake_at > by)
     asleep = select(enrollments.c.id).where(which, enrollments.c.ended_at.is_(None), later).order_by(enrollments.c.id)
     taken = asleep.with_for_update(key_share=True).cte("asleep")
-    conn.execute(update(enrollments).where(enrollments.c.id.in_(select(taken.c.id))).values(wake_at=at))
+    return update(enrollments).where(enrollments.c.id.in_(select(taken.c.id))).values(wake_at=by)
+
+
+_WAKE = _wake(among(enrollments.c.id, "ids"))
+_WAKE_ALL_OF = _wake(among(enrollments.c.customer_id, "customers"))
 
 
 def free_leases(conn: Connection) -> None:
@@ -447,10 +468,12 @@ def of_order(conn: Connection, order_id: int) -> list[StoredEnrollment]:
     return [_stored(row) for row in conn.execute(wanted)]
 
 
+_OF_CUSTOMER = select(enrollments).where(enrollments.c.customer_id == bindparam("customer")).order_by(enrollments.c.id)
+
+
 def of_customer(conn: Connection, customer_id: int) -> list[StoredEnrollment]:
     """Return every enrollment of a customer, oldest first."""
-    wanted = select(enrollments).where(enrollments.c.customer_id == customer_id).order_by(enrollments.c.id)
-    return [_stored(row) for row in conn.execute(wanted)]
+    return [_stored(row) for row in conn.execute(_OF_CUSTOMER, {"customer": customer_id})]
 
 
 def versions(conn: Connection, ids: Collection[int]) -> dict[int, int]:
@@ -466,7 +489,7 @@ def versions(conn: Connection, ids: Collection[int]) -> dict[int, int]:
 
 def by_id(conn: Connection, ids: Collection[int]) -> dict[int, StoredEnrollment]:
     """Return enrollments by id, ended ones too."""
-    return {row.id: _stored(row) for row in conn.execute(select(enrollments).where(enrollments.c.id.in_(list(ids))))}
+    return {row.id: _stored(row) for row in conn.execute(_BY_ID, {"ids": list(ids)})}
 
 
 def count_by_state(conn: Connection) -> dict[str, int]:

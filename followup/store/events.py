@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import Connection, Row, bindparam, func, select, tuple_
 
 from followup.core.events import Event
 from followup.core.timer import CONTACT
 from followup.store.schema import events
-from followup.store.types import insert_new
+from followup.store.types import among, insert_new, moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +64,23 @@ def exists(conn: Connection, source: str, external_id: str) -> bool:
     return conn.scalar(select(events.c.id).where(named)) is not None
 
 
+_OF_CUSTOMERS = (
+    select(events)
+    .where(
+        among(events.c.customer_id, "customers"),
+        events.c.occurred_at >= moment("since"),
+        among(events.c.kind, "kinds"),
+    )
+    .order_by(events.c.occurred_at, events.c.id)
+)
+
+
 def of_customers(
     conn: Connection, customer_ids: Collection[int], kinds: Collection[str], *, since: datetime
 ) -> list[Recorded]:
     """Return the events of these *kinds* that occurred at *since* or later, oldest first."""
-    theirs = events.c.customer_id.in_(list(customer_ids)), events.c.occurred_at >= since
-    wanted = select(events).where(*theirs, events.c.kind.in_(list(kinds)))
-    return [_recorded(row) for row in conn.execute(wanted.order_by(events.c.occurred_at, events.c.id))]
+    wanted = {"customers": list(customer_ids), "since": since, "kinds": list(kinds)}
+    return [_recorded(row) for row in conn.execute(_OF_CUSTOMERS, wanted)]
 
 
 def known(conn: Connection, source: str, external_ids: Collection[str]) -> set[str]:
@@ -93,10 +103,14 @@ def last_contacts(
     return {row.customer_id: row.at for row in conn.execute(wanted.group_by(events.c.customer_id))}
 
 
+_TIMELINE = (
+    select(events).where(events.c.customer_id == bindparam("customer")).order_by(events.c.occurred_at, events.c.id)
+)
+
+
 def timeline(conn: Connection, customer_id: int) -> list[Event]:
     """Return everything on one customer's record, oldest first."""
-    wanted = select(events).where(events.c.customer_id == customer_id).order_by(events.c.occurred_at, events.c.id)
-    return [_recorded(row).event for row in conn.execute(wanted)]
+    return [_recorded(row).event for row in conn.execute(_TIMELINE, {"customer": customer_id})]
 
 
 def recorded_at(conn: Connection, event_id: int) -> datetime:

@@ -29,7 +29,10 @@ def latest(conn: Connection) -> Gap | None:
     return Gap(row.since, row.until, row.noted_at) if row else None
 
 
+_DOUBTFUL_UNTIL = select(func.max(gaps.c.until))
+
+
 def doubtful_until(conn: Connection) -> datetime | None:
     """Return by when letters must have been due to be in doubt, or None: none is."""
-    until: datetime | None = conn.scalar(select(func.max(gaps.c.until)))
+    until: datetime | None = conn.scalar(_DOUBTFUL_UNTIL)
     return until

@@ -29,6 +29,10 @@ def lift(conn: Connection, scope: HaltScope) -> bool:
     return conn.execute(delete(halts).where(halts.c.scope == scope.value)).rowcount == 1
 
 
+_CURRENT = select(halts).where(halts.c.scope.in_(list(HaltScope))).order_by(halts.c.scope)
+_HELD = _CURRENT.with_for_update(read=True, skip_locked=True)
+
+
 def current(conn: Connection, *, hold: bool = False) -> dict[HaltScope, Halt]:
     """
     Return what stands still.
@@ -37,6 +41,5 @@ def current(conn: Connection, *, hold: bool = False) -> dict[HaltScope, Halt]:
         hold: it stands still until this transaction ends, so that whoever lifts a halt sees all that it held;
             a halt that is being lifted at this moment is none any more.
     """
-    wanted = select(halts).where(halts.c.scope.in_(list(HaltScope))).order_by(halts.c.scope)
-    rows = conn.execute(wanted.with_for_update(read=True, skip_locked=True) if hold else wanted)
+    rows = conn.execute(_HELD if hold else _CURRENT)
     return {HaltScope(row.scope): Halt(row.reason, row.since) for row in rows}

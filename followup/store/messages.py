@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Update,
     bindparam,
     case,
     delete,
@@ -25,7 +26,7 @@ from followup.core.facts import Sent
 from followup.core.message import CANCELLABLE, GRAVITY, MAY_HAVE_LEFT, Action, MessageState, Outcome, goal, sources
 from followup.core.replies import Choice, Question
 from followup.store.schema import customers, messages, orders, past_tokens
-from followup.store.types import UTCDateTime, insert_new, leasing, real_now, unleased
+from followup.store.types import among, insert_new, leasing, moment, real_now, unleased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ def lease_due(
 @cache
 def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
     """Build the statement once: every worker runs it every few seconds."""
-    by_now = messages.c.due_at <= bindparam("now", type_=UTCDateTime())
+    by_now = messages.c.due_at <= moment("now")
     may_send = messages.c.sender.not_in(bindparam("except_senders", expanding=True))
     due_ = (
         select(messages.c.id)
@@ -151,6 +152,21 @@ def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
     return leasing(messages, due_, seconds)
 
 
+_MAY_SEND_DUE = (
+    (messages.c.state == MessageState.DUE.value)
+    & (messages.c.due_at <= moment("now"))
+    & messages.c.sender.not_in(bindparam("except_senders", expanding=True))
+)
+_DUE_BESIDE = (
+    select(messages)
+    .where(
+        messages.c.customer_id.in_(select(messages.c.customer_id).where(among(messages.c.id, "ids"), _MAY_SEND_DUE)),
+        _MAY_SEND_DUE,
+    )
+    .order_by(messages.c.priority.desc(), messages.c.due_at, messages.c.id)
+)
+
+
 def due_beside(
     conn: Connection, ids: Collection[int], *, now: datetime, except_senders: Collection[str] = ()
 ) -> list[StoredMessage]:
@@ -159,27 +175,39 @@ def due_beside(
 
     However the ids of one customer were spread over workers, each of them sees what goes first.
     """
-    may_send = messages.c.sender.not_in(list(except_senders))
-    is_due = (messages.c.state == MessageState.DUE.value) & (messages.c.due_at <= now) & may_send
-    whose = select(messages.c.customer_id).where(messages.c.id.in_(list(ids)), is_due)
-    wanted = select(messages).where(messages.c.customer_id.in_(whose), is_due)
-    ordered = wanted.order_by(messages.c.priority.desc(), messages.c.due_at, messages.c.id)
-    return [_stored(row) for row in conn.execute(ordered)]
+    wanted = {"ids": list(ids), "now": now, "except_senders": list(except_senders)}
+    return [_stored(row) for row in conn.execute(_DUE_BESIDE, wanted)]
+
+
+_FREE_AND_DUE = (
+    select(messages.c.id)
+    .where(
+        among(messages.c.id, "ids"),
+        messages.c.state == MessageState.DUE.value,
+        messages.c.due_at <= moment("now"),
+    )
+    .order_by(messages.c.id)
+    .with_for_update(skip_locked=True, key_share=True)
+)
 
 
 def lock_due(conn: Connection, ids: Collection[int], *, now: datetime) -> set[int]:
     """Hold those of *ids* that are still due at *now* and that nobody else holds, without waiting; return their ids."""
-    is_due = messages.c.state == MessageState.DUE.value, messages.c.due_at <= now
-    wanted = select(messages.c.id).where(messages.c.id.in_(list(ids)), *is_due)
-    return set(conn.scalars(wanted.order_by(messages.c.id).with_for_update(skip_locked=True, key_share=True)))
+    return set(conn.scalars(_FREE_AND_DUE, {"ids": list(ids), "now": now}))
+
+
+_IN_STATES = (
+    select(messages)
+    .where(among(messages.c.id, "ids"), among(messages.c.state, "states"))
+    .order_by(messages.c.id)
+    .with_for_update(key_share=True)
+)
 
 
 def lock(conn: Connection, ids: Collection[int], *states: MessageState) -> dict[int, StoredMessage]:
     """Wait for, hold and return those of *ids* that are in one of *states*."""
-    wanted = select(messages).where(messages.c.id.in_(list(ids)), messages.c.state.in_([s.value for s in states]))
-    return {
-        row.id: _stored(row) for row in conn.execute(wanted.order_by(messages.c.id).with_for_update(key_share=True))
-    }
+    wanted = {"ids": list(ids), "states": [state.value for state in states]}
+    return {row.id: _stored(row) for row in conn.execute(_IN_STATES, wanted)}
 
 
 def move(
@@ -197,21 +225,31 @@ def move(
     """
     if not rows:
         return 0
+    values = [{"key": row["id"]} | {name: row[name] for name in row if name != "id"} for row in rows]
+    return conn.execute(_moving(action, lease_seconds), values).rowcount
+
+
+@cache
+def _moving(action: Action, lease_seconds: int | None) -> Update:
     legal = or_(*(messages.c.state == state.value for state in sources(action)))  # IN takes no list of parameter sets
     guarded = update(messages).where(messages.c.id == bindparam("key"), legal)
-    values = [{"key": row["id"]} | {name: row[name] for name in row if name != "id"} for row in rows]
     until = real_now(lease_seconds) if lease_seconds is not None else None
-    return conn.execute(guarded.values(state=goal(action).value, leased_until=until), values).rowcount
+    return guarded.values(state=goal(action).value, leased_until=until)
 
 
 def claim(conn: Connection, ids: Collection[int], *, seconds: int) -> dict[int, int]:
     """Claim due messages (the caller holds them) for *seconds* of real time; return the attempt number of each."""
-    claimed = (
+    return {row.id: row.attempts for row in conn.execute(_claiming(seconds), {"ids": list(ids)})}
+
+
+@cache
+def _claiming(seconds: int) -> ReturningUpdate[tuple[int, int]]:
+    return (
         update(messages)
-        .where(messages.c.id.in_(list(ids)), messages.c.state == MessageState.DUE.value)
+        .where(among(messages.c.id, "ids"), messages.c.state == MessageState.DUE.value)
         .values(state=MessageState.CLAIMED.value, leased_until=real_now(seconds), attempts=messages.c.attempts + 1)
+        .returning(messages.c.id, messages.c.attempts)
     )
-    return {row.id: row.attempts for row in conn.execute(claimed.returning(messages.c.id, messages.c.attempts))}
 
 
 def unlease(conn: Connection, ids: Collection[int]) -> None:
@@ -253,7 +291,7 @@ def blocked_too_long(conn: Connection, *, now: datetime, limit: int) -> list[Sto
 
 @cache
 def _blocked_too_long(limit: int) -> Select[Any]:
-    over = messages.c.not_after < bindparam("now", type_=UTCDateTime())
+    over = messages.c.not_after < moment("now")
     wanted = select(messages).where(messages.c.state == literal_column("'blocked'"), over)
     return wanted.order_by(messages.c.not_after, messages.c.id).limit(limit)
 
@@ -415,30 +453,43 @@ def _listed(row: Row[Any]) -> ListedMessage:
     return ListedMessage(_stored(row), row.email, row.timezone, row.order_number, row.outcome, row.provider_id)
 
 
+_OF_RUNS = select(messages).where(among(messages.c.enrollment_id, "runs")).order_by(messages.c.id)
+
+
 def of_enrollments(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, list[StoredMessage]]:
     """Return every message by enrollment, oldest first."""
     found: dict[int, list[StoredMessage]] = {}
-    wanted = select(messages).where(messages.c.enrollment_id.in_(list(enrollment_ids))).order_by(messages.c.id)
-    for row in conn.execute(wanted):
+    for row in conn.execute(_OF_RUNS, {"runs": list(enrollment_ids)}):
         found.setdefault(row.enrollment_id, []).append(_stored(row))
     return found
 
 
+_left_at = func.coalesce(messages.c.accepted_at, messages.c.sending_at)
+_RECENT = (
+    select(messages)
+    .where(
+        among(messages.c.customer_id, "customers"),
+        messages.c.state.in_([state.value for state in MAY_HAVE_LEFT]),
+        _left_at.is_(None) | (_left_at > moment("since")),
+    )
+    .order_by(messages.c.id)
+)
+
+
 def recent(conn: Connection, customer_ids: Collection[int], *, since: datetime) -> dict[int, list[StoredMessage]]:
     """Return by customer what may have left since *since*, of all workflows."""
-    left = messages.c.state.in_([state.value for state in MAY_HAVE_LEFT])
-    left_at = func.coalesce(messages.c.accepted_at, messages.c.sending_at)
-    lately = left_at.is_(None) | (left_at > since)
-    wanted = select(messages).where(messages.c.customer_id.in_(list(customer_ids)), left, lately)
     found: dict[int, list[StoredMessage]] = {}
-    for row in conn.execute(wanted.order_by(messages.c.id)):
+    for row in conn.execute(_RECENT, {"customers": list(customer_ids), "since": since}):
         found.setdefault(row.customer_id, []).append(_stored(row))
     return found
 
 
+_RUNS_OF = select(messages.c.enrollment_id).where(among(messages.c.id, "ids"))
+
+
 def enrollments_of(conn: Connection, ids: Collection[int]) -> set[int]:
     """Return the enrollments that messages belong to."""
-    return set(conn.scalars(select(messages.c.enrollment_id).where(messages.c.id.in_(list(ids)))))
+    return set(conn.scalars(_RUNS_OF, {"ids": list(ids)}))
 
 
 def by_token(conn: Connection, token: str) -> StoredMessage | None:

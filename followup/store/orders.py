@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 from followup.core.order import VOID, Item, Order, OrderReport, OrderStatus
 from followup.store.customers import Upserted
 from followup.store.schema import orders
-from followup.store.types import insert
+from followup.store.types import among, insert
 
 MILESTONES = ("placed_at", "paid_at", "fulfilled_at", "promised_at", "delivered_at")
 REPORTED = ("number", "status", *MILESTONES, "total_cents", "currency", "is_gift", "note", "items")
@@ -61,9 +61,14 @@ def _row(report: OrderReport, customer_id: int, as_of: datetime) -> dict[str, An
     }
 
 
+_BY_ID = select(orders).where(among(orders.c.id, "ids"))
+
+
 def load(conn: Connection, ids: Collection[int]) -> dict[int, Order]:
     """Return the orders by id."""
-    return {row.id: _order(row) for row in conn.execute(select(orders).where(orders.c.id.in_(list(ids))))}
+    if not ids:
+        return {}
+    return {row.id: _order(row) for row in conn.execute(_BY_ID, {"ids": list(ids)})}
 
 
 def report_of(conn: Connection, order_id: int) -> OrderReport:

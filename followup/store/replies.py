@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, null, select, union_all
 
 from followup.core.replies import Absence, MailKind, Response, Source
 from followup.store.schema import answers, customers, messages, replies
-from followup.store.types import insert_new
+from followup.store.types import among, insert_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +132,21 @@ def answers_to(conn: Connection, message_id: int, enrollment_id: int) -> list[Gi
     return [GivenAnswer(row.answer, row.comment) for row in rows]
 
 
+_ANSWERS = select(answers).where(among(answers.c.enrollment_id, "runs")).order_by(answers.c.id)
+_MAILS_BY_PEOPLE = (
+    select(replies, messages.c.step)
+    .join(messages, messages.c.id == replies.c.message_id)
+    .where(among(replies.c.enrollment_id, "runs"), replies.c.kind == MailKind.HUMAN.value)
+    .order_by(replies.c.id)
+)
+
+
 def responses(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, list[Response]]:
     """Return by enrollment what customers answered to its asks, oldest first: clicks, and mails by people."""
     found: dict[int, list[tuple[datetime, int, Response]]] = {}
-    wanted = list(enrollment_ids)
+    wanted = {"runs": list(enrollment_ids)}
     named = {}
-    for row in conn.execute(select(answers).where(answers.c.enrollment_id.in_(wanted)).order_by(answers.c.id)):
+    for row in conn.execute(_ANSWERS, wanted):
         if row.reply_id is not None:
             named[row.reply_id] = row
             continue
@@ -150,9 +159,7 @@ def responses(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, li
             text=row.comment,
         )
         found.setdefault(row.enrollment_id, []).append((row.at, row.id, said))
-    joined = select(replies, messages.c.step).join(messages, messages.c.id == replies.c.message_id)
-    human = joined.where(replies.c.enrollment_id.in_(wanted), replies.c.kind == MailKind.HUMAN.value)
-    for row in conn.execute(human.order_by(replies.c.id)):
+    for row in conn.execute(_MAILS_BY_PEOPLE, wanted):
         choice = named.get(row.id)
         said = Response(
             at=row.received_at,
@@ -169,57 +176,78 @@ def responses(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, li
     return {key: [said for _, _, said in sorted(rows, key=lambda r: r[:2])] for key, rows in found.items()}
 
 
+_ASKED = (messages.c.customer_id, messages.c.workflow, messages.c.order_id, messages.c.letter, messages.c.step)
+_CHOSEN_ELSEWHERE = (
+    select(*_ASKED, answers.c.at, answers.c.source, answers.c.answer, answers.c.label, answers.c.comment)
+    .join(messages, messages.c.id == answers.c.message_id)
+    .where(among(answers.c.customer_id, "customers"))
+    .order_by(answers.c.at, answers.c.id)
+)
+_WRITTEN_ELSEWHERE = (
+    select(*_ASKED, replies.c.received_at, replies.c.text)
+    .join(messages, messages.c.id == replies.c.message_id)
+    .where(among(replies.c.customer_id, "customers"), replies.c.kind == MailKind.HUMAN.value)
+    .order_by(replies.c.received_at, replies.c.id)
+)
+
+
 def elsewhere(conn: Connection, customer_ids: Collection[int]) -> dict[int, list[Elsewhere]]:
     """Return by customer what they answered to which letter, about which order, oldest first."""
     found: dict[int, list[Elsewhere]] = {}
-    whose = list(customer_ids)
-    about = (messages.c.customer_id, messages.c.workflow, messages.c.order_id, messages.c.letter, messages.c.step)
-    given = (answers.c.at, answers.c.source, answers.c.answer, answers.c.label, answers.c.comment)
-    chosen = select(*about, *given).join(messages, messages.c.id == answers.c.message_id)
-    for row in conn.execute(chosen.where(answers.c.customer_id.in_(whose)).order_by(answers.c.at, answers.c.id)):
+    whose = {"customers": list(customer_ids)}
+    for row in conn.execute(_CHOSEN_ELSEWHERE, whose):
         said = Response(
             at=row.at, step=row.step, source=Source(row.source), answer=row.answer, label=row.label, text=row.comment
         )
         found.setdefault(row.customer_id, []).append(Elsewhere(row.workflow, row.order_id, row.letter, said))
-    mails = select(*about, replies.c.received_at, replies.c.text)
-    human = mails.join(messages, messages.c.id == replies.c.message_id).where(
-        replies.c.customer_id.in_(whose), replies.c.kind == MailKind.HUMAN.value
-    )
-    for mail in conn.execute(human.order_by(replies.c.received_at, replies.c.id)):
+    for mail in conn.execute(_WRITTEN_ELSEWHERE, whose):
         said = Response(at=mail.received_at, step=mail.step, source=Source.REPLY, text=mail.text)
         found.setdefault(mail.customer_id, []).append(Elsewhere(mail.workflow, mail.order_id, mail.letter, said))
     return {key: sorted(some, key=lambda one: one.response.at) for key, some in found.items()}
 
 
+_ABSENCES = (
+    select(replies.c.enrollment_id, replies.c.received_at, replies.c.returns_on, messages.c.step)
+    .join(messages, messages.c.id == replies.c.message_id)
+    .where(among(replies.c.enrollment_id, "runs"), replies.c.returns_on.is_not(None))
+    .order_by(replies.c.id)
+)
+
+
 def absences(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, dict[str, Absence]]:
     """Return by enrollment and step the first out-of-office note that gave a day of return."""
     found: dict[int, dict[str, Absence]] = {}
-    about = (replies.c.enrollment_id, replies.c.received_at, replies.c.returns_on, messages.c.step)
-    wanted = select(*about).join(messages, messages.c.id == replies.c.message_id)
-    wanted = wanted.where(replies.c.enrollment_id.in_(list(enrollment_ids)), replies.c.returns_on.is_not(None))
-    for row in conn.execute(wanted.order_by(replies.c.id)):
+    for row in conn.execute(_ABSENCES, {"runs": list(enrollment_ids)}):
         absence = Absence(row.received_at, date.fromisoformat(row.returns_on))
         found.setdefault(row.enrollment_id, {}).setdefault(row.step, absence)
     return found
 
 
+_BY_LETTER = (
+    select(answers.c.customer_id, answers.c.letter, answers.c.answer)
+    .where(among(answers.c.customer_id, "customers"))
+    .order_by(answers.c.at, answers.c.id)
+)
+
+
 def last_answers(conn: Connection, customer_ids: Collection[int]) -> dict[int, dict[str, str]]:
     """Return by customer the last confirmed answer to each letter, in any workflow."""
     found: dict[int, dict[str, str]] = {}
-    wanted = select(answers.c.customer_id, answers.c.letter, answers.c.answer).where(
-        answers.c.customer_id.in_(list(customer_ids))
-    )
-    for row in conn.execute(wanted.order_by(answers.c.at, answers.c.id)):
+    for row in conn.execute(_BY_LETTER, {"customers": list(customer_ids)}):
         found.setdefault(row.customer_id, {})[row.letter] = row.answer
     return found
 
 
+_WORDS = (
+    select(replies.c.customer_id, replies.c.text)
+    .where(among(replies.c.customer_id, "customers"), replies.c.kind == MailKind.HUMAN.value)
+    .order_by(replies.c.received_at, replies.c.id)
+)
+
+
 def last_replies(conn: Connection, customer_ids: Collection[int]) -> dict[int, str]:
     """Return by customer the words of their last mail."""
-    wanted = select(replies.c.customer_id, replies.c.text).where(
-        replies.c.customer_id.in_(list(customer_ids)), replies.c.kind == MailKind.HUMAN.value
-    )
-    return {row.customer_id: row.text for row in conn.execute(wanted.order_by(replies.c.received_at, replies.c.id))}
+    return {row.customer_id: row.text for row in conn.execute(_WORDS, {"customers": list(customer_ids)})}
 
 
 def last_words(conn: Connection, customer_ids: Collection[int]) -> dict[int, str]:

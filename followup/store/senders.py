@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, or_, select, true, update
+from sqlalchemy import Connection, Row, bindparam, or_, select, true, update
 
 from followup.core.sender import Sender
 from followup.store.schema import senders
@@ -42,12 +42,15 @@ def save(conn: Connection, sender: Sender) -> None:
     conn.execute(update(senders).where(senders.c.key == sender.key).values(asdict(sender)))
 
 
+_WRONG = or_(senders.c.failures > 0, senders.c.trips > 0, senders.c.closed_until.is_not(None))
+_WELL = {name: getattr(Sender(key=""), name) for name in _FIELDS if name not in {"key", "paused", "next_at"}}
+_RECOVERED = update(senders).where(senders.c.key == bindparam("sender"), _WRONG).values(_WELL)
+
+
 def recovered(conn: Connection, keys: Collection[str]) -> None:
     """Note that the provider took letters of *keys*; where nothing was wrong, nothing is written."""
-    wrong = or_(senders.c.failures > 0, senders.c.trips > 0, senders.c.closed_until.is_not(None))
-    well = {name: getattr(Sender(key=""), name) for name in _FIELDS if name not in {"key", "paused", "next_at"}}
     for key in sorted(keys):  # one by one, in the order in which everybody takes them
-        conn.execute(update(senders).where(senders.c.key == key, wrong).values(well))
+        conn.execute(_RECOVERED, {"sender": key})
 
 
 def resume(conn: Connection) -> int:

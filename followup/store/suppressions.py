@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, or_, select
 
 from followup.store.schema import suppressions
-from followup.store.types import insert_new
+from followup.store.types import among, insert_new
 
 ALL = "all"
 
@@ -26,11 +26,16 @@ def add(conn: Connection, hash_: str, *, reason: str, source: str, now: datetime
     return bool(insert_new(conn, suppressions, [row], suppressions.c.id))
 
 
+_REASONS = select(suppressions).where(
+    among(suppressions.c.address_hash, "hashes"),
+    or_(suppressions.c.scope == ALL, among(suppressions.c.scope, "scopes")),
+)
+
+
 def reasons(conn: Connection, hashes: Collection[str], workflows: Collection[str]) -> dict[tuple[str, str], str]:
     """Return why addresses are suppressed, by (hash, scope), for all letters and these *workflows*."""
-    scopes = or_(suppressions.c.scope == ALL, suppressions.c.scope.in_(list(workflows)))
-    wanted = select(suppressions).where(suppressions.c.address_hash.in_(list(hashes)), scopes)
-    return {(row.address_hash, row.scope): row.reason for row in conn.execute(wanted)}
+    rows = conn.execute(_REASONS, {"hashes": list(hashes), "scopes": list(workflows)})
+    return {(row.address_hash, row.scope): row.reason for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

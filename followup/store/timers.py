@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from followup.core.timer import TimerKind
 from followup.store.schema import timers
-from followup.store.types import UTCDateTime, insert, leasing, unleased
+from followup.store.types import insert, leasing, moment, unleased
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def lease_due(conn: Connection, *, now: datetime, seconds: int, limit: int) -> l
 
 @cache
 def _lease_due(seconds: int, limit: int) -> ReturningUpdate[tuple[int]]:
-    by_now = timers.c.due_at <= bindparam("now", type_=UTCDateTime())
+    by_now = timers.c.due_at <= moment("now")
     due = select(timers.c.id).where(by_now, unleased(timers.c.leased_until))
     return leasing(timers, due.order_by(timers.c.due_at, timers.c.id).limit(limit), seconds)
 
@@ -85,7 +85,10 @@ def free_leases(conn: Connection) -> None:
     conn.execute(update(timers).where(timers.c.leased_until.is_not(None)).values(leased_until=None))
 
 
+_NEXT_DUE = select(func.min(timers.c.due_at))
+
+
 def next_due(conn: Connection) -> datetime | None:
     """Return the earliest moment at which one is due."""
-    earliest: datetime | None = conn.scalar(select(func.min(timers.c.due_at)))
+    earliest: datetime | None = conn.scalar(_NEXT_DUE)
     return earliest

@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    BindParameter,
     CheckConstraint,
     ColumnElement,
     Connection,
     DateTime,
     Dialect,
+    Executable,
     Integer,
     Select,
     Table,
+    bindparam,
     literal,
     select,
     update,
@@ -74,6 +78,21 @@ def _real_now_sqlite(element: real_now, compiler: SQLCompiler, **kw: Any) -> str
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"
 
 
+def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """
+    Return the condition that *column* is in the list that is given as the parameter *name* when a statement is run.
+
+    Statements that run for every letter or run are built once, as constants: to build one takes several times as
+    long as to run it.
+    """
+    return column.in_(bindparam(name, expanding=True))
+
+
+def moment(name: str) -> BindParameter[datetime]:
+    """Return a moment that is given as the parameter *name* when a statement is run."""
+    return bindparam(name, type_=UTCDateTime())
+
+
 def one_of(column: str, states: type[StrEnum]) -> CheckConstraint:
     """Return a CHECK that *column* holds a member of *states*."""
     members = ", ".join(f"'{state.value}'" for state in states)
@@ -82,7 +101,11 @@ def one_of(column: str, states: type[StrEnum]) -> CheckConstraint:
 
 def insert(conn: Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
     """Return an INSERT that knows ON CONFLICT; both dialects spell it alike but own a class each."""
-    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+    return _insert(conn.dialect.name, table)
+
+
+def _insert(dialect: str, table: Table) -> "postgresql.Insert | sqlite.Insert":
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def unleased(column: ColumnElement[datetime | None]) -> ColumnElement[bool]:
@@ -106,5 +129,9 @@ def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]], *
     """Insert those *rows* that break no unique constraint; return *returning* of the inserted ones."""
     if not rows:
         return []
-    statement = insert(conn, table).on_conflict_do_nothing().returning(*returning)
-    return list(conn.execute(statement, list(rows)))
+    return list(conn.execute(_inserting_new(conn.dialect.name, table, *returning), list(rows)))
+
+
+@cache
+def _inserting_new(dialect: str, table: Table, *returning: Any) -> Executable:
+    return _insert(dialect, table).on_conflict_do_nothing().returning(*returning)

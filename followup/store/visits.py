@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from followup.core.replies import Choice, Question, Visit
 from followup.store.messages import StoredMessage
 from followup.store.schema import answers, messages, visits
+from followup.store.types import among
 
 MOST = 50  # kept of one message
 
@@ -29,26 +29,27 @@ def add(conn: Connection, message: StoredMessage, choice: str | None, *, at: dat
     return True
 
 
+_CONFIRMED = select(answers.c.id).where(
+    answers.c.enrollment_id == visits.c.enrollment_id, answers.c.message_id == visits.c.message_id
+)
+_UNANSWERED = select(visits).where(~_CONFIRMED.exists()).order_by(visits.c.at, visits.c.id)
+_UNANSWERED_OF_RUNS = _UNANSWERED.where(among(visits.c.enrollment_id, "runs"))
+
+
 def unanswered(conn: Connection, enrollment_ids: Collection[int]) -> dict[int, list[Visit]]:
     """Return by message the visits to those that have no confirmed answer, oldest first."""
     found: dict[int, list[Visit]] = {}
-    for row in conn.execute(_unanswered().where(visits.c.enrollment_id.in_(list(enrollment_ids)))):
+    for row in conn.execute(_UNANSWERED_OF_RUNS, {"runs": list(enrollment_ids)}):
         found.setdefault(row.message_id, []).append(Visit(row.at, row.choice))
     return found
 
 
 def unanswered_by(conn: Connection, customer_id: int) -> list[tuple[Question, list[Visit]]]:
     """Return what one customer was asked and has not answered, with the visits to each letter, oldest first."""
-    wanted = _unanswered().join(messages, messages.c.id == visits.c.message_id)
+    wanted = _UNANSWERED.join(messages, messages.c.id == visits.c.message_id)
     wanted = wanted.add_columns(messages.c.question, messages.c.choices)
     asked: dict[int, tuple[Question, list[Visit]]] = {}
     for row in conn.execute(wanted.where(messages.c.customer_id == customer_id)):
         question = Question(row.question or "", tuple(Choice(**choice) for choice in row.choices or ()))
         asked.setdefault(row.message_id, (question, []))[1].append(Visit(row.at, row.choice))
     return list(asked.values())
-
-
-def _unanswered() -> Select[Any]:
-    of_it = answers.c.enrollment_id == visits.c.enrollment_id, answers.c.message_id == visits.c.message_id
-    confirmed = select(answers.c.id).where(*of_it).exists()
-    return select(visits).where(~confirmed).order_by(visits.c.at, visits.c.id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from followup.store.schema import workflow_limits
-from followup.store.types import insert, insert_new
+from followup.store.types import among, insert, insert_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,17 @@ class FirstLetters:
         return self.approved < self.first
 
 
+_ASKED_FOR = (
+    select(workflow_limits)
+    .where(among(workflow_limits.c.workflow, "workflows"), workflow_limits.c.first > 0)
+    .order_by(workflow_limits.c.workflow)
+)
+
+
 def first_letters(conn: Connection, workflows: Collection[str]) -> dict[str, FirstLetters]:
     """Return those of *workflows* that ever had first letters to approve."""
-    wanted = select(workflow_limits).where(workflow_limits.c.workflow.in_(list(workflows)), workflow_limits.c.first > 0)
-    return {
-        row.workflow: FirstLetters(row.first, row.approved)
-        for row in conn.execute(wanted.order_by(workflow_limits.c.workflow))
-    }
+    rows = conn.execute(_ASKED_FOR, {"workflows": list(workflows)})
+    return {row.workflow: FirstLetters(row.first, row.approved) for row in rows}
 
 
 def pending(conn: Connection) -> dict[str, FirstLetters]:
