@@ -25,7 +25,11 @@ def workflows_command() -> None:
 @workflows_command.command("list")
 @json_option
 def list_workflows(as_json: bool) -> None:
-    """List the applied workflows, and deleted ones that somebody still is in, and how many customers are in each."""
+    """
+    List the applied workflows and how many customers are in each.
+
+    Deleted ones that somebody still is in are listed too.
+    """
     from followup.services import lookups
 
     app = make_app()
