@@ -8,7 +8,10 @@ from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
 from followup.core.enrollment import Phase, Position
+from followup.core.facts import Sent
+from followup.core.message import CANCELLABLE, MessageState
 from followup.core.transfer import Landing
+from followup.core.workflow import Workflow
 from followup.services import facts, transfer
 from followup.services.facts import Known
 from followup.services.library import Library
@@ -78,10 +81,19 @@ class Afterwards:
         about = replace(
             one.facts,
             **facts.from_folder(one.facts.customer, new, self.bundle),
+            sent={key: self._withdrawn(sent, stored.version_id, landing, new) for key, sent in one.facts.sent.items()},
             moved_at=self.now,
             stands_at=landing.position.step,
         )
         return Known(replace(stored, enrollment=enrollment, wake_at=self.now), new, about)
+
+    def _withdrawn(self, sent: Sent, version_id: int, landing: Landing, new: Workflow) -> Sent:
+        """Return a letter as `services.transfer` leaves it: what has not left may be none of the step's any more."""
+        if sent.state not in CANCELLABLE:
+            return sent
+        old = self.library.workflow(self.conn, version_id)
+        reason = transfer.why_withdrawn(sent.step, sent.round, landing, old, new)
+        return replace(sent, state=MessageState.CANCELLED, reason=reason) if reason else sent
 
     def _stays_in(self, one: Known) -> Known:
         """Return a run that stays in its version, as the folder lets that run, with the people and shop it has."""

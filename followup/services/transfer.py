@@ -333,20 +333,24 @@ def _take_along(
     if landing.ended is not None:
         withdraw(conn, run.id, None, None, reason=f"the run ended: {landing.outcome}", now=now)
         return
-    if landing.left is not None:
-        out = QUESTION_OUT if isinstance(old.step(landing.left), Ask) else STOPPED
-        withdraw(conn, run.id, landing.left, 0, reason=out, now=now)
-        withdraw(conn, run.id, landing.left, 1, reason=UNNEEDED, now=now)
-        return
-    step = workflow.step(landing.position.step or "") if workflow else None
-    if workflow is None or not isinstance(step, Letter):
-        return
+    at = landing.left or landing.position.step or ""
+    step = workflow.step(at) if workflow else None
     for round_ in (0, 1):
-        if letter := letter_of(step, round_):
-            sender = signed_by(step, workflow)
-            messages.reassign(conn, run.id, step.id, round_, letter=letter, sender=sender)
-        else:
-            withdraw(conn, run.id, step.id, round_, reason=UNNEEDED, now=now)
+        if reason := why_withdrawn(at, round_, landing, old, workflow):
+            withdraw(conn, run.id, at, round_, reason=reason, now=now)
+        elif workflow is not None and (letter := letter_of(step, round_)):
+            messages.reassign(conn, run.id, at, round_, letter=letter, sender=signed_by(step, workflow))
+
+
+def why_withdrawn(step: str, round_: int, landing: Landing, old: Workflow, new: Workflow | None) -> str | None:
+    """Return why a letter of *step* that has not left is withdrawn where its run goes on in *new*; None: it is not."""
+    if landing.left is not None:
+        if step != landing.left:
+            return None
+        out = QUESTION_OUT if isinstance(old.step(step), Ask) else STOPPED
+        return UNNEEDED if round_ else out
+    there = new.step(step) if new and step == landing.position.step else None
+    return UNNEEDED if isinstance(there, Letter) and letter_of(there, round_) is None else None
 
 
 def letter_of(step: Step | None, round_: int) -> str | None:

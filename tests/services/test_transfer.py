@@ -23,6 +23,7 @@ from tests.services.world import ASK
 TRANSFERS = Path(__file__).parent / "transfers.txt"
 WAIT = "  - wait: 2 days\n"
 QUESTION = "  - ask: arrived\n    timeout: 5 days\n    remind_after: 3 days\n"
+UNASKED = "      - when: not_asked\n        do:\n          - stop: could not ask\n"
 AWAITED = "  - wait_for: shop.visited\n    timeout: 4 days\n"
 CASE = '      - when: answer == "broken"\n        do:\n          - wait: 3 days\n          - send: care\n'
 OTHERWISE = "      - otherwise:\n          - wait: 1 day\n          - send: advice\n"
@@ -68,6 +69,10 @@ EDITS = {
     "a question renamed, finish": edit(tale(QUESTION, RENAMED), arrived="finish"),
     "a question renamed, skip": edit(tale(QUESTION, RENAMED), tale="skip"),
     "a question renamed, stop": edit(tale(QUESTION, RENAMED), arrived="stop"),
+    "a question renamed, skip to who was not asked": edit(
+        tale(QUESTION + AWAITED + BRANCH, RENAMED + BRANCH.replace(CASE, UNASKED + CASE).replace("1 day", "2 days")),
+        tale="skip",
+    ),
     "a wait for an event removed, skip": edit(tale(AWAITED, ""), tale="skip"),
     "steps before and after": edit(
         tale(
