@@ -177,7 +177,7 @@ def rollback_bundle(
         deploy.check(app.engine, goal, dict(decisions))
     if not output.confirm(f"Bundle {found.hash[:12]} would run again.", yes=yes):
         raise click.exceptions.Exit(1)
-    applied = put_in_force(app, goal, dict(decisions), back=True, as_json=as_json)
+    applied = put_in_force(app, goal, dict(decisions), back_from=changed.before, as_json=as_json)
     if as_json:
         output.document(as_document(applied, dry_run=False))
         return

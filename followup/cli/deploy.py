@@ -166,16 +166,21 @@ def put_in_force(
     in_flight: Mapping[str, str],
     *,
     first: int | None = None,
-    back: bool = False,
+    back_from: str | None = None,
     as_json: bool,
 ) -> "Applied":
-    """Make *bundle* what runs, or go back to it."""
+    """Make *bundle* what runs, or go back to it from the one with that hash."""
     from followup.services import deploy
 
-    action = deploy.ROLLBACK if back else deploy.APPLY
     with refusal(as_json=as_json):
         return deploy.put_in_force(
-            app.upgraded_engine, bundle, clock=app.clock, first=first, in_flight=in_flight, action=action
+            app.upgraded_engine,
+            bundle,
+            clock=app.clock,
+            first=first,
+            in_flight=in_flight,
+            action=deploy.ROLLBACK if back_from else deploy.APPLY,
+            instead_of=back_from,
         )
 
 

@@ -140,6 +140,7 @@ def _as_document(looked: "Looked") -> dict[str, object]:
         "inside": looked.inside.runs if looked.inside else None,
         "elsewhere": dict(picture.elsewhere) if counted else None,
         "held_out": picture.held_out if counted else None,
+        "finishing": dict(picture.finishing) if counted else None,
     }
 
 

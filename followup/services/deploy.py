@@ -10,6 +10,7 @@ from followup.authoring.bundle import Bundle, load
 from followup.clock import Clock
 from followup.core.gates import not_live
 from followup.core.workflow import WorkflowStatus
+from followup.errors import FollowupError
 from followup.services import lacking, timers, transfer
 from followup.services.advance import advance
 from followup.services.converse import release
@@ -49,6 +50,10 @@ class Applied:
     unable: Mapping[Lack, int] = field(default_factory=dict)
 
 
+class Overtaken(FollowupError):
+    """What was decided on rests on a bundle that does not run any more."""
+
+
 def apply(
     engine: Engine,
     files: Mapping[str, str],
@@ -83,9 +88,21 @@ def put_in_force(
     first: int | None = None,
     in_flight: Mapping[str, str] | None = None,
     action: str = APPLY,
+    instead_of: str | None = None,
 ) -> Applied:
-    """Make *bundle* what runs, as `apply` does with files; *action* is what the audit trail calls it."""
-    applied = _store(engine, bundle, clock=clock, first=first, in_flight=in_flight or {}, action=action)
+    """
+    Make *bundle* what runs, as `apply` does with files.
+
+    Args:
+        action: what the audit trail calls it.
+        instead_of: the hash of what still has to run, or nothing is changed; None: whatever runs.
+
+    Raises:
+        Overtaken: something else was applied meanwhile.
+    """
+    applied = _store(
+        engine, bundle, clock=clock, first=first, in_flight=in_flight or {}, action=action, instead_of=instead_of
+    )
     moved = _move_inside(engine, Library(), clock)
     with reading(engine) as conn:
         return replace(applied, moved=moved, unable=lacking.unable(conn, bundle))
@@ -104,12 +121,24 @@ def check(engine: Engine, bundle: Bundle, in_flight: Mapping[str, str]) -> None:
 
 
 def _store(
-    engine: Engine, bundle: Bundle, *, clock: Clock, first: int | None, in_flight: Mapping[str, str], action: str
+    engine: Engine,
+    bundle: Bundle,
+    *,
+    clock: Clock,
+    first: int | None,
+    in_flight: Mapping[str, str],
+    action: str,
+    instead_of: str | None,
 ) -> Applied:
     now = clock.now()
     with writing(engine, "deploy.apply") as conn:
         library = Library()
         before = library.find_newest(conn)
+        if instead_of is not None and (before is None or before.hash != instead_of):
+            raise Overtaken(
+                f"bundle {instead_of[:12]} does not run any more: something else was applied meanwhile",
+                hint="Look at what would change now, and decide again: followup bundles list",
+            )
         unused = _check_decisions(conn, before, bundle, library, in_flight)
         switched = {name: switch for name, switch in switches.current(conn).items() if name in live(bundle)}
         if not bundles.add(conn, bundle.hash, bundle.files, now=now, in_flight=in_flight):

@@ -1,6 +1,7 @@
 """A workflow to look at: as it runs, else as the project folder has it, else as people finish it; and who is inside."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ from followup.services.library import Library
 from followup.services.switch import Inside, count_inside
 from followup.store import enrollments, switches
 from followup.store.engine import reading
+from followup.store.enrollments import Standing
 from followup.store.switches import Switch
 
 
@@ -43,7 +45,10 @@ class Looked:
     def picture(self) -> Picture:
         if self.inside is None:
             return Picture(workflow=self.workflow)
-        return Picture(workflow=self.workflow, people=self.inside.steps, held_out=self.inside.held_out)
+        inside = self.inside
+        return Picture(
+            workflow=self.workflow, people=inside.steps, held_out=inside.held_out, finishing=inside.finishing
+        )
 
 
 def look(engine: Engine | None, name: str, *, project: Path, library: Library) -> Looked:
@@ -65,20 +70,32 @@ def look(engine: Engine | None, name: str, *, project: Path, library: Library) -
 
 def _look(conn: Connection, name: str, project: Path, library: Library) -> Looked:
     bundle = library.find_newest(conn)
-    inside, switch = count_inside(conn, name), switches.current(conn).get(name)
+    switch = switches.current(conn).get(name)
+    standing = enrollments.standing(conn, workflow=name)
     if bundle is None or name not in bundle.workflows:
-        left = _finished(conn, name, library) if read_workflow_file(project, name) is None else None
-        workflow = left or _in_folder(name, project, bundle.workflows if bundle else ())
-        folder = Folder.DELETED if left else Folder.DRAFT
-        return Looked(workflow=workflow, folder=folder, inside=inside, switch=switch)
+        is_gone = standing and read_workflow_file(project, name) is None
+        newest = max((place.version_id for place in standing), default=0)
+        inside = _inside(conn, name, [place for place in standing if place.version_id != newest])
+        if is_gone:
+            workflow = library.workflow(conn, newest)
+            return Looked(workflow=workflow, folder=Folder.DELETED, inside=inside, switch=switch)
+        workflow = _in_folder(name, project, bundle.workflows if bundle else ())
+        return Looked(workflow=workflow, folder=Folder.DRAFT, inside=count_inside(conn, name), switch=switch)
+    older = [one for one in standing if one.finishes and not library.is_current(conn, bundle, name, one.version_id)]
+    inside = _inside(conn, name, older)
     folder = _compared(library.as_applied(conn).workflows[name], bundle.files[f"workflows/{name}.yaml"], project)
     return Looked(workflow=bundle.workflows[name], folder=folder, inside=inside, switch=switch)
 
 
-def _finished(conn: Connection, name: str, library: Library) -> Workflow | None:
-    """Return the newest version in which people stand, if any do."""
-    versions = [place.version_id for place in enrollments.standing(conn) if place.workflow == name]
-    return library.workflow(conn, max(versions)) if versions else None
+def _inside(conn: Connection, name: str, older: Iterable[Standing]) -> Inside:
+    """Return who is inside, with those apart who are in *older* versions than the one that is looked at."""
+    found = count_inside(conn, name)
+    apart: Counter[str] = Counter()
+    for place in older:
+        if place.step is not None:  # who is held out stands nowhere
+            apart[place.step] += place.number
+    steps = {step: number - apart[step] for step, number in found.steps.items() if number > apart[step]}
+    return Inside(steps, found.held_out, dict(sorted(apart.items())))
 
 
 def _in_folder(name: str, project: Path, applied: Collection[str]) -> Workflow:

@@ -1,7 +1,7 @@
 """Pausing, resuming and archiving workflows: what an operator says of one stands above its file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
@@ -23,14 +23,19 @@ BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """The runs that have not ended, by the step they stand at, and those that are held out and only measured."""
+    """
+    The runs that have not ended, by the step they stand at, and those that are held out and only measured.
+
+    ``finishing`` has those in an older version, by its steps, where that is told apart.
+    """
 
     steps: Mapping[str, int]
     held_out: int
+    finishing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def runs(self) -> int:
-        return sum(self.steps.values()) + self.held_out
+        return sum(self.steps.values()) + self.held_out + sum(self.finishing.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -273,8 +273,8 @@ class Standing:
     number: int
 
 
-def standing(conn: Connection) -> list[Standing]:
-    """Return where all runs stand that have not ended, by workflow, version, step and phase."""
+def standing(conn: Connection, *, workflow: str | None = None) -> list[Standing]:
+    """Return where runs stand that have not ended, all or those in *workflow*, by workflow, version, step and phase."""
     places = (
         enrollments.c.workflow,
         enrollments.c.version_id,
@@ -283,6 +283,8 @@ def standing(conn: Connection) -> list[Standing]:
         enrollments.c.phase,
     )
     wanted = select(*places, func.count().label("number")).where(enrollments.c.ended_at.is_(None))
+    if workflow is not None:
+        wanted = wanted.where(enrollments.c.workflow == workflow)
     return [
         Standing(
             workflow=row.workflow,

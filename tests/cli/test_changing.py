@@ -1,6 +1,11 @@
 """``plan``, ``apply``, ``bundles``: what they say, and do, with people inside."""
 
+import os
+import pty
 import re
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ from tests.cli.conftest import Cli
 from tests.cli.shop import WORKFLOW, delivered_lately
 from tests.cli.test_switches import AT_ONCE
 
+Start = Callable[..., subprocess.Popen[str]]
 HASH = re.compile(r"\b[0-9a-f]{12}\b")
 PEOPLE_INSIDE = 6
 
@@ -348,6 +354,31 @@ def test_going_back_leads_to_the_same_plan(waiting: Path, cli: Cli) -> None:
     assert "runs again" in back.out
     assert "the next apply brings it back" in back.err
     assert cli("plan", "--json", code=4).document == before
+
+
+def test_going_back_takes_nothing_away_that_was_applied_after_it_was_looked_at(
+    waiting: Path, cli: Cli, start: Start
+) -> None:
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    write(waiting, text.replace("wait: 1 day", "wait: 20 hours", 1))
+    cli("apply")
+    ours, theirs = pty.openpty()
+    process = start("bundles", "rollback", stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    with open(ours, "r+b", buffering=0) as terminal:
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += terminal.read(4096)
+        write(waiting, text.replace("wait: 1 day", "wait: 30 hours", 1))
+        cli("apply")
+        runs = cli("bundles", "list", "--json").document[0]["hash"]
+        terminal.write(b"y\n")
+        with suppress(OSError):  # how Linux says that the other side has hung up
+            while piece := terminal.read(4096):
+                shown += piece
+    assert process.wait() == 1
+    assert "something else was applied meanwhile" in " ".join(shown.decode().split())
+    assert cli("bundles", "list", "--json").document[0]["hash"] == runs
 
 
 def test_going_back_again_goes_back_further(waiting: Path, cli: Cli) -> None:

@@ -167,12 +167,12 @@ def test_people_at_steps_that_are_gone_and_those_held_out_are_told_below(inside:
     (inside / "more.csv").write_text(delivered_lately(30, days_ago=0.1).replace("L-", "M-").replace(",l", ",m"))
     cli("import", "orders", "more.csv", "--enroll")
     document = cli("show", "after-arrival", "--json").document
-    assert document["elsewhere"] == {"wait-1": 3}
+    assert document["finishing"] == {"wait-1": 3}
     assert document["held_out"] > 0
     out = cli("show", "after-arrival").out
     assert "holdout    50% get nothing, and are measured\n" in out
     assert out.endswith(
-        f"\n33 runs are inside, of them:\n  3 at wait-1, a step of an earlier version\n"
+        f"\n33 runs are inside, of them:\n  3 at wait-1, finishing an older version\n"
         f"  {document['held_out']} held out, and only measured\n"
     )
 
@@ -257,6 +257,22 @@ def test_a_workflow_whose_file_was_deleted_is_drawn_as_people_finish_it(database
     assert "after-arrival  deleted" in cli("workflows", "list").out
     file.write_text(WORKFLOW)
     assert cli("show", "after-arrival").err.startswith("This is the file; nothing of that name runs.\n")
+
+
+def test_who_finishes_an_older_version_is_not_drawn_at_the_steps_of_the_new_one(
+    database: str, inside: Path, cli: Cli
+) -> None:
+    file = inside / "workflows/after-arrival.yaml"
+    (inside / "workflows/other.yaml").write_text(WORKFLOW.replace("after-arrival", "other"))
+    file.unlink()
+    cli("apply", "--in-flight", "after-arrival=finish")
+    file.write_text(WORKFLOW.replace("wait: 1 day", "wait: 6 hours"))
+    cli("apply")
+    shown = cli("show", "after-arrival").out
+    assert "├─ wait 6 hours\n" in shown
+    assert shown.endswith("\n3 runs are inside, of them:\n  3 at wait-1, finishing an older version\n")
+    document = cli("show", "after-arrival", "--json").document
+    assert (document["inside"], document["finishing"], document["elsewhere"]) == (3, {"wait-1": 3}, {})
 
 
 def test_a_deleted_workflow_in_which_nobody_is_any_more_is_none(inside: Path, cli: Cli) -> None:

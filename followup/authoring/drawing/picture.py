@@ -9,11 +9,16 @@ from followup.core.workflow import Step, Workflow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A workflow with the runs that have not ended, by the step they stand at, and those that are held out."""
+    """
+    A workflow with the runs that have not ended, by the step they stand at, and those that are held out.
+
+    ``finishing`` has those who are in an older version, by the step of that at which they stand.
+    """
 
     workflow: Workflow
     people: Mapping[str, int] = field(default_factory=dict)
     held_out: int = 0
+    finishing: Mapping[str, int] = field(default_factory=dict)
 
     def at(self, step: Step) -> int:
         """Return how many runs stand at *step*."""
@@ -37,4 +42,5 @@ class Picture:
     def beside(self) -> list[str]:
         """Return who is inside and at none of the steps, one line each."""
         lines = [f"{runs:,} at {plain(step)}, a step of an earlier version" for step, runs in self.elsewhere.items()]
+        lines += [f"{runs:,} at {plain(step)}, finishing an older version" for step, runs in self.finishing.items()]
         return [*lines, f"{self.held_out:,} held out, and only measured"] if self.held_out else lines
