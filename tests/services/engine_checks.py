@@ -188,7 +188,8 @@ class Watch:
         assert noted <= {"held_out", "exited"}
         for row in seen["enrollments"]:
             with reading(self.engine) as conn:
-                share = self.library.workflow(conn, row.version_id).holdout
+                came_into = row.entered_version_id or row.version_id  # it may have been moved since
+                share = self.library.workflow(conn, came_into).holdout
             is_out = bool(share) and held_out(row.workflow, row.customer_id)
             assert (row.state == "held_out") == is_out, f"run {row.id} is {row.state}"
 
