@@ -129,6 +129,9 @@ def _outlook(one: "Who", place: "Place") -> str:
     now, then = (_what(outlook, zone) for outlook in (one.now, one.then))
     if one.lacks is not None:
         then = f"{then}, cannot leave: {one.lacks}"
+    elif one.objection is not None:
+        until = f" until {output.local(one.objection.until, zone)}" if one.objection.until else ""
+        then = f"{then}, {one.objection.kind.value}{until}: {one.objection.reason}"
     if place.to is None and (place.how is None or (place.gone and place.how is InFlight.SKIP)):
         return f"{now} (as it is)"
     if one.onward is not None:
@@ -161,6 +164,7 @@ def as_documents(place: "Place") -> list[dict[str, object]]:
             "then": one.then.at,
             "next_then": one.then.next.value,
             "lacks": str(one.lacks) if one.lacks else None,
+            "objection": one.objection.reason if one.objection else None,
         }
         for one in place.who
     ]

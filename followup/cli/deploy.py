@@ -83,7 +83,8 @@ def plan_command(people: bool, decisions: Sequence[tuple[str, str]], as_json: bo
         if found:
             options = "".join(f" --in-flight {place}={how}" for place, how in decisions)
             if not found.undecided:
-                output.hint(f"followup apply{options}", "make it what runs")
+                why = "make it what runs" if found.changes else "move those who are left"
+                output.hint(f"followup apply{options}", why)
     if found:
         raise click.exceptions.Exit(HAS_CHANGES)
 
@@ -216,6 +217,13 @@ def tell_applied(app: "App", applied: "Applied") -> None:
     tell_first_letters(applied.first)
     tell_switched(app, applied.switched, verb="stays")
     _tell_unable(applied)
+    for letter, whose in applied.lost.items():
+        for workflow, number in whose.items():
+            finish = "1 person finishes" if number == 1 else f"{number:,} people finish"
+            output.tell(
+                f"{finish} an older version of {workflow} that sends {letter}: "
+                f"templates/{letter}.md is gone, so nothing goes to who comes to it. Put it back and apply."
+            )
 
 
 def _tell_unable(applied: "Applied") -> None:
@@ -251,6 +259,7 @@ def as_document(applied: "Applied", *, dry_run: bool) -> dict[str, object]:
         "cannot_leave": [
             {"lacks": lack.kind.value, "name": lack.name, "letters": number} for lack, number in applied.unable.items()
         ],
+        "lost": {letter: dict(whose) for letter, whose in applied.lost.items()},
         "switched": [switch_document(name, switch) for name, switch in applied.switched.items()],
         "diagnostics": [],
     }

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from followup.authoring.changes import Change, FileChange, StepChange, WorkflowChange
@@ -32,7 +33,7 @@ def tell(
         output.say(f"No changes: {runs} already.")
         if plan.behind:
             are = "1 person is" if plan.behind == 1 else f"{plan.behind:,} people are"
-            output.say(f"{are} still to be moved to it: an apply broke off, and doing it again takes that up.")
+            output.say(f"{are} still to be moved to it: an apply broke off, and doing it again moves the rest.")
         if plan.anew:
             number = "1 person who finishes" if plan.anew == 1 else f"{plan.anew:,} people who finish"
             output.say(f"{number} an older version would be taken up again:")
@@ -67,6 +68,10 @@ def _tell_workflow(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> N
             output.entry("    ", _goes_live(live))
     if workflow.change is Change.ADDED:
         output.entry("    ", workflow.title)
+        if inside := plan.inside.get(workflow.name, 0):
+            are = "1 person is" if inside == 1 else f"{inside:,} people are"
+            output.entry("    ", f"{are} inside: they came into this very version, and go on in it")
+        _tell_finishing(workflow, plan)
         return
     for term in workflow.terms:
         output.entry(f"  {_sign(term.was, term.now)} ", f"{term.about}: {_from_to(term.was, term.now)}")
@@ -91,6 +96,10 @@ def _tell_workflow(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> N
         more = " more" if others < inside else ""
         them = output.plural(others, "person", "people")
         output.entry("    ", f"{them}{more} inside: nothing changes where they stand")
+    _tell_finishing(workflow, plan)
+
+
+def _tell_finishing(workflow: WorkflowChange, plan: "Plan") -> None:
     if finishing := plan.finishing.get(workflow.name):
         finish = "1 person finishes" if finishing == 1 else f"{finishing:,} people finish"
         output.entry("    ", f"{finish} an older version, whatever is applied")
@@ -99,7 +108,11 @@ def _tell_workflow(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> N
 def _renamed(place: "Place", step: StepChange, workflow: WorkflowChange) -> str:
     """Return that a step which is gone may only have another id now."""
     alike = [one.new for one in workflow.steps if one.change is Change.ADDED and one.now == step.was]
-    return f". {alike[0]} says the same: was its id changed?" if place.to is None and alike else ""
+    if place.to is not None or not alike:
+        return ""
+    if step.old in alike:
+        return f". A {step.old} elsewhere says the same: was what it stands in renamed or moved?"
+    return f". {alike[0]} says the same: was its id changed?"
 
 
 def _by_step(workflow: WorkflowChange, plan: "Plan") -> "dict[str, list[Place]]":
@@ -134,7 +147,8 @@ def _goes_live(live: "GoesLive") -> str:
     if not live.happened:
         nobody = "nobody has just become quiet" if live.at_once else "its trigger has not happened in the last 7 days"
         return f"goes live; {nobody}"
-    refused = "; ".join(f"{number:,} not: {reason}" for reason, number in live.refused.items())
+    apart = [f"{live.held_out:,} held out: they get nothing and are measured"] if live.held_out else []
+    refused = "; ".join([*apart, *(f"{number:,} not: {reason}" for reason, number in live.refused.items())])
     whom = f"{live.entering:,} of {live.happened:,}"
     if live.at_once:
         taken = f"takes in {whom} who have just become quiet, when it is applied"
@@ -155,7 +169,13 @@ def _tell_letters(plan: "Plan", *, people: bool) -> None:
 
 def _letter(one: FileChange, plan: "Plan") -> str:
     said = [f"{one.name}: {one.change.value}"]
-    said.append(f"in {', '.join(one.used)}" if one.used else "no workflow sends it")
+    finishing = plan.finished_with.get(one.name, {})
+    if one.used or not finishing:
+        said.append(f"in {', '.join(one.used)}" if one.used else "no workflow sends it")
+    for workflow, number in finishing.items():
+        finish = "1 person finishes" if number == 1 else f"{number:,} people finish"
+        nothing = ", and would get nothing there" if one.change is Change.REMOVED else ""
+        said.append(f"{finish} an older version of {workflow} that sends it{nothing}")
     if one.change is Change.REMOVED:
         if unable := len(_unable(plan, "letter", one.name)):
             said.append(f"{output.plural(unable, 'letter')} inside cannot leave without it")
@@ -195,6 +215,11 @@ def _tell_leaving(plan: "Plan") -> None:
     else:
         output.say(f"  in the next hour   {least}{now.hour:,}")
         output.say(f"  in the next day    {least}{now.day:,}")
+    if later := plan.postponed:
+        wait = "1 waits" if later.number == 1 else f"{later.number:,} wait, the first"
+        output.say(f"  later              {wait} until {output.local(later.first, later.first.tzinfo)}")
+    if plan.halted is not None:
+        output.entry("", f"All letters are halted ({plan.halted}): none leaves until followup unhalt.")
 
 
 def tell_unused(decisions: Sequence[str]) -> None:
@@ -234,7 +259,10 @@ def as_document(plan: "Plan", *, people: bool = False) -> Mapping[str, object]:
         "after": plan.after,
         "changes": bool(plan),
         "workflows": [_workflow_document(one, plan, people=people) for one in plan.changes.workflows],
-        "letters": [_file_document(one) | {"unsent": _unsent(one, plan)} for one in plan.changes.letters],
+        "letters": [
+            _file_document(one) | {"unsent": _unsent(one, plan), "finished_with": plan.finished_with.get(one.name, {})}
+            for one in plan.changes.letters
+        ],
         "people": [
             _file_document(one)
             | {"letters": len(_unable(plan, "person", one.name)), "waiting": plan.waiting.get(one.name, 0)}
@@ -245,12 +273,16 @@ def as_document(plan: "Plan", *, people: bool = False) -> Mapping[str, object]:
             "now": {"hour": plan.now.hour, "day": plan.now.day},
             "then": {"hour": plan.then.hour, "day": plan.then.day},
             "complete": not plan.unseen,
+            "postponed": plan.postponed.number if plan.postponed else 0,
+            "first_postponed": plan.postponed.first.astimezone(UTC) if plan.postponed else None,
+            "halted": plan.halted,
         },
         "goes_live": [
             {
                 "workflow": one.workflow,
                 "happened": one.happened,
                 "entering": one.entering,
+                "held_out": one.held_out,
                 "refused": dict(one.refused),
                 "at_once": one.at_once,
             }

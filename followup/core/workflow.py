@@ -318,3 +318,12 @@ class Workflow:
     def following(self, step_id: str) -> str | None:
         """Return the id of what comes after *step_id* at its level or above; None at the end."""
         return self._places[step_id][1]
+
+
+def letter_of(step: Step | None, round_: int) -> str | None:
+    """Return the letter that *step* sends, in round 1 that of its reminder; None: it sends none."""
+    if not isinstance(step, Letter):
+        return None
+    if round_ == 0:
+        return step.letter
+    return (step.remind_with or step.letter) if isinstance(step, Ask) and step.remind_after else None

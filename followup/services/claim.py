@@ -12,14 +12,14 @@ from followup.core import tokens
 from followup.core.facts import Facts
 from followup.core.gates import DAY, PER_DAY, Candidate, Verdict, VerdictKind, judge, last_chance
 from followup.core.message import Action
-from followup.core.workflow import Workflow
+from followup.core.workflow import Workflow, letter_of
 from followup.services import facts
 from followup.services.facts import Known
 from followup.services.lacking import signer_of
 from followup.services.library import Library
 from followup.services.room import Room, Standing
 from followup.services.surroundings import Surroundings, Wanting
-from followup.services.transfer import letter_of, signed_by
+from followup.services.transfer import signed_by
 from followup.services.verdicts import decided_about
 from followup.store import customers, decisions, enrollments, messages, workflow_limits
 from followup.store.messages import StoredMessage

@@ -11,14 +11,15 @@ from followup.core.decide import decide
 from followup.core.decision import Decision, NewMessage
 from followup.core.enrollment import Phase, Position
 from followup.core.facts import Facts, Sent
+from followup.core.gates import Verdict
 from followup.core.message import CANCELLABLE, MessageState
 from followup.core.transfer import InFlight
-from followup.core.workflow import Ask, Letter, Wait, WaitFor, Workflow
+from followup.core.workflow import Ask, Letter, Wait, WaitFor, Workflow, letter_of
 from followup.services.afterwards import Afterwards
 from followup.services.facts import Known
 from followup.services.forecast import PAUSES
 from followup.services.lacking import Lack, lack_of
-from followup.services.transfer import decided, letter_of, signed_by
+from followup.services.transfer import decided, signed_by
 from followup.store.enrollments import Standing
 from followup.store.messages import StoredMessage
 
@@ -61,7 +62,8 @@ class Who:
     One of those who stand at a step that changes, and with which order, if with any.
 
     What is ``now`` ahead of them is so as it is, and ``then`` afterwards. They go on ``at_once`` when the folder is
-    applied, ``onward`` with that step where theirs is gone. Their letter cannot leave then for what it ``lacks``.
+    applied, ``onward`` with that step where theirs is gone. Their letter cannot leave then for what it ``lacks``, or
+    does not leave at once for an ``objection`` of the gates.
     """
 
     email: str
@@ -72,6 +74,7 @@ class Who:
     at_once: bool = False
     onward: str | None = None
     lacks: Lack | None = None
+    objection: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ def places(
     *,
     undecided: Collection[tuple[str, str]],
     live_again: Collection[str],
+    objections: Mapping[int, Verdict],
 ) -> Iterator[Place]:
     """
     Yield where people stand that something changes for.
@@ -132,6 +136,7 @@ def places(
         known: runs that may be named.
         undecided: the steps that are gone, and their workflows, about which it has to be said what becomes of people.
         live_again: workflows whose letters that a pause holds go when the folder is applied.
+        objections: by run, why its letter that is due then does not leave at once.
     """
     found: dict[tuple[str, str, str | None], list[Standing]] = {}
     for one in changing:
@@ -144,6 +149,8 @@ def places(
             to = afterwards.new_step(name, run.stored.version_id, position.step, position.phase)
             is_open = to is None and (name, position.step) in undecided
             who = _who(run, afterwards, is_open=is_open, live_again=name in live_again)
+            if who.then.next in {Next.LETTER, Next.REMINDER} and who.then.is_due:
+                who = replace(who, objection=objections.get(run.stored.id))
             there.setdefault((name, position.step, to), []).append(who)
     for (workflow, step, to), standing in found.items():
         phases: Counter[Phase] = Counter()

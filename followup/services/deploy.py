@@ -36,7 +36,8 @@ class Applied:
     inside go on in new versions. ``first`` has,
     by workflow, how many first letters a person has to read now, and ``switched`` those that do not run although their
     files say live: an operator paused or archived them. Of what was decided about people, ``unused`` concerned nobody.
-    ``unable`` has, by what they lack, how many letters that have not left yet cannot leave.
+    ``unable`` has, by what they lack, how many letters that have not left yet cannot leave; ``lost`` has, by letter
+    that is not there, in which workflows how many finish an older version that sends it.
     """
 
     bundle: Bundle
@@ -48,6 +49,7 @@ class Applied:
     switched: Mapping[str, Switch] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     unable: Mapping[Lack, int] = field(default_factory=dict)
+    lost: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 class Overtaken(FollowupError):
@@ -105,7 +107,8 @@ def put_in_force(
     )
     moved = _move_inside(engine, Library(), clock)
     with reading(engine) as conn:
-        return replace(applied, moved=moved, unable=lacking.unable(conn, bundle))
+        lost = lacking.lost(conn, bundle, Library())
+        return replace(applied, moved=moved, unable=lacking.unable(conn, bundle), lost=lost)
 
 
 def check(engine: Engine, bundle: Bundle, in_flight: Mapping[str, str]) -> None:
@@ -128,7 +131,7 @@ def _store(
     first: int | None,
     in_flight: Mapping[str, str],
     action: str,
-    instead_of: str | None,
+    instead_of: str | None = None,
 ) -> Applied:
     now = clock.now()
     with writing(engine, "deploy.apply") as conn:

@@ -12,19 +12,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
+from zoneinfo import ZoneInfo
 
 from followup.core.decide import decide
 from followup.core.decision import CancelMessages, Decision, Effect, HandOff, NewMessage, RememberValues
 from followup.core.enrollment import EnrollmentState, Position
 from followup.core.facts import Sent
-from followup.core.gates import DAY, PER_DAY, VerdictKind, judge, last_chance, not_live
+from followup.core.gates import DAY, PER_DAY, Verdict, VerdictKind, judge, last_chance, not_live
 from followup.core.message import MessageState
 from followup.core.people import covering
-from followup.core.workflow import WorkflowStatus
+from followup.core.workflow import WorkflowStatus, letter_of
 from followup.services.facts import Known
 from followup.services.lacking import lack_of
 from followup.services.surroundings import Surroundings, Wanting
-from followup.services.transfer import letter_of, signed_by
+from followup.services.transfer import signed_by
 from followup.store.messages import StoredMessage
 
 _STATE = {
@@ -57,6 +58,9 @@ class Forecast:
     """
     Plays runs on until ``until``.
 
+    ``objections`` has by run why the first of its letters that was tried at once did not leave, and ``postponed`` until
+    when letters wait that would leave only after ``until``, with the zones of their customers.
+
     Args:
         left_today: by workflow that counts them: when letters left in the last 24 hours.
         unread: workflows of which a person wants to read the first letters, and has not yet.
@@ -74,6 +78,8 @@ class Forecast:
         self.around, self.now, self.until, self.unread = around, now, until, unread
         self.today = {name: list(left) for name, left in left_today.items()}
         self.left: list[Leaving] = []
+        self.objections: dict[int, Verdict] = {}
+        self.postponed: list[tuple[datetime, ZoneInfo]] = []
         self.lately: dict[int, list[tuple[datetime, int, str]]] = {}  # by customer: when, of which run and step
         self.waiting: dict[int, datetime] = {}  # by customer who was handed to a person: since when they wait
         self.handed: Counter[str] = Counter()  # by person: how many of them
@@ -241,6 +247,8 @@ class Forecast:
         )
         verdict = judge(candidate, now=at)
         key = (letter.step, letter.round)
+        if verdict is not None and at == self.now:
+            self.objections.setdefault(run.known.stored.id, verdict)
         if verdict is None and self._is_unable(run, letter):
             self._plan(letter.not_after + INSTANT, run, key)  # it is blocked until it expires
         elif verdict is None:
@@ -255,6 +263,8 @@ class Forecast:
                 self.today[name].append(verdict.until)  # the next one waits for the slot after this one's
             not_after = last_chance(run.known.workflow, letter.step, verdict.until, run.known.facts.calendar)
             since = letter.postponed_since or at
+            if verdict.until > self.until:
+                self.postponed.append((verdict.until, run.known.facts.calendar.zone))
             self._want(run, replace(letter, due_at=verdict.until, not_after=not_after, postponed_since=since))
         elif verdict.kind in _STATE:
             del run.letters[key]

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from followup.authoring.bundle import Bundle
+from followup.core.chance import is_held_out
 from followup.core.workflow import Workflow
 from followup.services import timers
 from followup.services.backfill import entry_for
@@ -25,13 +26,14 @@ class GoesLive:
     Whom a workflow would have taken in during the last seven days.
 
     ``happened`` is how often its trigger did; None: it is started by hand, or whose silence it waits for has been
-    noticed already. ``refused`` has why not, and how often. With ``at_once`` it is about customers who are quiet by
-    now: they come in when it is applied.
+    noticed already. ``refused`` has why not, and how often; of those ``entering``, ``held_out`` would get nothing and
+    only be measured. With ``at_once`` it is about customers who are quiet by now: they come in when it is applied.
     """
 
     workflow: str
     happened: int | None
     entering: int = 0
+    held_out: int = 0
     refused: Mapping[str, int]
     at_once: bool = False
 
@@ -49,7 +51,7 @@ def going_live(conn: Connection, workflow: Workflow, *, bundle: Bundle, now: dat
         return _quiet_by_now(conn, workflow, bundle, now)
     refused: Counter[str] = Counter()
     entering: set[int] = set()
-    number = 0
+    number = held_out = 0
     for batch in _happened(conn, workflow.trigger.event, now):
         entries = [entry_for(workflow, one, at=one.event.occurred_at) for one in batch]
         for entry, why in zip(entries, would_enter(conn, entries, bundle=bundle, now=now), strict=True):
@@ -58,15 +60,22 @@ def going_live(conn: Connection, workflow: Workflow, *, bundle: Bundle, now: dat
                 refused[reason.removeprefix("entry: ")] += 1
             else:
                 entering.add(entry.customer_id)
+                held_out += is_held_out(workflow, entry.customer_id)
         number += len(batch)
     entered = number - sum(refused.values())
-    return GoesLive(workflow=workflow.name, happened=number, entering=entered, refused=dict(refused.most_common()))
+    return GoesLive(
+        workflow=workflow.name,
+        happened=number,
+        entering=entered,
+        held_out=held_out,
+        refused=dict(refused.most_common()),
+    )
 
 
 def _quiet_by_now(conn: Connection, workflow: Workflow, bundle: Bundle, now: datetime) -> GoesLive:
     quiet = [(key, at) for key, at in timers.quiet_at(conn, workflow, now=now).items() if at <= now]
     refused: Counter[str] = Counter()
-    number = 0
+    number = held_out = 0
     for start in range(0, len(quiet), BATCH):
         some = timers.unnoticed(conn, workflow, dict(quiet[start : start + BATCH]))
         last = orders.last_of_each(conn, some, now=now)
@@ -76,11 +85,14 @@ def _quiet_by_now(conn: Connection, workflow: Workflow, bundle: Bundle, now: dat
         ]
         found = would_enter(conn, entries, bundle=bundle, now=now)
         refused.update(why.reason.removeprefix("entry: ") for why in found if why)
+        let_in = [entry for entry, why in zip(entries, found, strict=True) if not why]
+        held_out += sum(is_held_out(workflow, entry.customer_id) for entry in let_in)
         number += len(entries)
     return GoesLive(
         workflow=workflow.name,
         happened=number,
         entering=number - refused.total(),
+        held_out=held_out,
         refused=dict(refused.most_common()),
         at_once=True,
     )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
@@ -11,19 +11,21 @@ from followup.authoring.bundle import Bundle
 from followup.authoring.changes import Change, Changes, changes, letter_label
 from followup.clock import Clock
 from followup.core.gates import DAY
+from followup.core.message import HaltScope
+from followup.core.transfer import InFlight
 from followup.core.workflow import WorkflowStatus
 from followup.services import facts, timers, transfer
 from followup.services.afterwards import Afterwards
 from followup.services.concerned import Addressee, Place, places, without_letter
 from followup.services.deploy import live
 from followup.services.facts import Known
-from followup.services.forecast import Forecast, Leaving
+from followup.services.forecast import Forecast
 from followup.services.going_live import GoesLive, going_live
-from followup.services.lacking import Lack
+from followup.services.lacking import Lack, sent_to_finishers
 from followup.services.library import Library, as_switched
 from followup.services.surroundings import Surroundings
 from followup.services.transfer import Stranded
-from followup.store import conversations, enrollments, messages, switches, unsent, workflow_limits
+from followup.store import conversations, enrollments, halts, messages, switches, unsent, workflow_limits
 from followup.store.engine import reading
 from followup.store.enrollments import Standing
 from followup.store.messages import StoredMessage
@@ -41,6 +43,14 @@ class Soon:
     day: int
 
 
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """How many letters would be due within a day but wait for longer, and until when the first, in its zone."""
+
+    number: int
+    first: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """
@@ -52,7 +62,8 @@ class Plan:
     are ``undecided`` it has to be said what becomes of them; decisions that concern nobody are ``unused``. With
     ``unseen`` there were too many to be looked at one by one, and what depends on that is at least so many. ``behind``
     are still to be moved to what runs already: an apply broke off. ``anew`` finish an older version, and would not any
-    more: so it is decided now.
+    more: so it is decided now. ``finished_with`` has, by letter that is gone, in which workflows how many finish an
+    older version that may still send it. ``halted`` is why no letter leaves at all, if none does.
     """
 
     before: str | None
@@ -73,6 +84,9 @@ class Plan:
     unseen: bool = False
     behind: int = 0
     anew: int = 0
+    postponed: Postponed | None = None
+    finished_with: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    halted: str | None = None
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.behind or self.anew)
@@ -151,7 +165,8 @@ class _Planner:
         inside, unseen = self._inside(changing) if self.before else ([], False)
         known = self._read(inside)
         written = self._written(known)
-        now, then = self._soon(known, written)
+        now, then = self._played(known, written, self.before), self._played(known, written, self.after)
+        halt = halts.current(self.conn).get(HaltScope.ALL)
         taken_up = sum(one.number for one in self.anew)
         anew = timers.renewed(self.before, self.after).keys() & live(self.after)  # they wait for another silence
         undecided = tuple(transfer.undecided(found)) if self.changes else ()
@@ -166,12 +181,13 @@ class _Planner:
                     self.afterwards,
                     undecided={(one.workflow, one.step) for one in undecided},
                     live_again=self.live_again,
+                    objections=then.objections if then else {},
                 )
             ),
             inside=self._people(finishing=False),
             finishing=self._people(finishing=True),
-            now=now,
-            then=then,
+            now=_soon(now),
+            then=_soon(then),
             goes_live=tuple(
                 going_live(self.conn, self.after.workflows[name], bundle=self.after, now=self.now, anew=name in anew)
                 for name in sorted(self.live_again | anew)
@@ -185,6 +201,9 @@ class _Planner:
             unseen=unseen,
             behind=0 if self.changes else sum(one.number for one in self.outdated) - taken_up,
             anew=taken_up,
+            postponed=_postponed(then),
+            finished_with=self._finished_with(),
+            halted=halt.reason if halt else None,
         )
 
     def _people(self, *, finishing: bool) -> dict[str, int]:
@@ -234,13 +253,12 @@ class _Planner:
             written |= messages.of_enrollments(self.conn, ids[start : start + BATCH])
         return written
 
-    def _soon(self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]]) -> tuple[Soon, Soon]:
-        """Return what would leave as it is, and after the folder was applied."""
-        if self.before is None or not known:
-            return Soon(0, 0), Soon(0, 0)
-        return self._count(known, written, self.before), self._count(known, written, self.after)
-
-    def _count(self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]], bundle: Bundle) -> Soon:
+    def _played(
+        self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]], bundle: Bundle | None
+    ) -> Forecast | None:
+        """Return what would leave by *bundle*, as it is or after the folder was applied; None: there is nothing."""
+        if bundle is None or self.before is None or not known:
+            return None
         applying = bundle is self.after and self.moves
         moved = (
             [there for one in known.values() if (there := self.afterwards.moved(one))]
@@ -274,7 +292,8 @@ class _Planner:
                 )
             else:
                 forecast.add(one, written.get(key, ()))
-        return _soon(forecast.play(), self.now)
+        forecast.play()
+        return forecast
 
     def _unread(self, bundle: Bundle) -> set[str]:
         """Return the workflows whose first letters would wait for a person."""
@@ -301,6 +320,18 @@ class _Planner:
                 found[name] += one.number
         return dict(found)
 
+    def _finished_with(self) -> dict[str, dict[str, int]]:
+        """Return by letter that comes or goes in which workflows people finish a version that has it, and how many."""
+        concerned = {one.name for one in self.changes.letters if one.change is not Change.CHANGED}
+        finishing = [one for one in self.standing if one.finishes or self._will_finish(one)]
+        sent = sent_to_finishers(self.conn, finishing, self.library) if concerned else {}
+        return {letter: sent[letter] for letter in sorted(concerned & sent.keys())}
+
+    def _will_finish(self, one: Standing) -> bool:
+        how = transfer.decided(self.in_flight, one.workflow, one.step or "")
+        to = self.afterwards.new_step(one.workflow, one.version_id, one.step, one.phase)
+        return one in self.outdated and how is InFlight.FINISH and to is None
+
     def _unable(
         self, known: Mapping[int, Known], written: Mapping[int, list[StoredMessage]]
     ) -> dict[Lack, tuple[Addressee, ...]]:
@@ -310,5 +341,14 @@ class _Planner:
         return {lack: tuple(people) for lack, people in sorted(found.items())}
 
 
-def _soon(leaving: Collection[Leaving], now: datetime) -> Soon:
-    return Soon(sum(one.at <= now + HOUR for one in leaving), len(leaving))
+def _soon(forecast: Forecast | None) -> Soon:
+    if forecast is None:
+        return Soon(0, 0)
+    return Soon(sum(one.at <= forecast.now + HOUR for one in forecast.left), len(forecast.left))
+
+
+def _postponed(forecast: Forecast | None) -> Postponed | None:
+    if forecast is None or not forecast.postponed:
+        return None
+    first, zone = min(forecast.postponed, key=lambda one: one[0])
+    return Postponed(len(forecast.postponed), first.astimezone(zone))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from followup.authoring.bundle import Bundle
 from followup.core.enrollment import Phase, Position, moved
 from followup.core.transfer import QUESTION_OUT, STOPPED, UNNEEDED, InFlight, Landing, land, unchanged
-from followup.core.workflow import Ask, Letter, Step, Workflow
+from followup.core.workflow import Ask, Letter, Step, Workflow, letter_of
 from followup.errors import FollowupError, NotFound
 from followup.services import find
 from followup.services.library import Library, version_of
@@ -351,15 +351,6 @@ def why_withdrawn(step: str, round_: int, landing: Landing, old: Workflow, new: 
         return UNNEEDED if round_ else out
     there = new.step(step) if new and step == landing.position.step else None
     return UNNEEDED if isinstance(there, Letter) and letter_of(there, round_) is None else None
-
-
-def letter_of(step: Step | None, round_: int) -> str | None:
-    """Return the letter that *step* sends, in round 1 that of its reminder; None: it sends none."""
-    if not isinstance(step, Letter):
-        return None
-    if round_ == 0:
-        return step.letter
-    return (step.remind_with or step.letter) if isinstance(step, Ask) and step.remind_after else None
 
 
 def _transferred(run: StoredEnrollment, landing: Landing, version: int, now: datetime) -> Transferred:

@@ -242,7 +242,15 @@ def test_a_plan_as_a_document(renamed: Path, cli: Cli) -> None:
     assert (stranded["old_step"], stranded["people"], stranded["phases"]) == ("arrived", 6, {"asked": 6})
     assert document["undecided"] == [{"workflow": "after-arrival", "step": "arrived", "people": 6}]
     assert document["changes"] is True
-    assert document["leaving"] == {"now": {"hour": 0, "day": 0}, "then": {"hour": 0, "day": 0}, "complete": True}
+    nothing = {"hour": 0, "day": 0}
+    assert document["leaving"] == {
+        "now": nothing,
+        "then": nothing,
+        "complete": True,
+        "postponed": 0,
+        "first_postponed": None,
+        "halted": None,
+    }
 
 
 def test_what_a_decision_looks_like_is_said(renamed: Path, cli: Cli) -> None:
@@ -274,8 +282,89 @@ def test_a_workflow_that_goes_live_says_whom_it_would_have_taken_in(project: Pat
     assert "goes live; would have taken in 4 of 5 in the last 7 days (1 not: order.total > 10 is false)" in ran.out
     refused = {"order.total > 10 is false": 1}
     assert cli("plan", "--json", code=4).document["goes_live"] == [
-        {"workflow": "after-arrival", "happened": 5, "entering": 4, "refused": refused, "at_once": False}
+        {"workflow": "after-arrival", "happened": 5, "entering": 4, "held_out": 0, "refused": refused, "at_once": False}
     ]
+
+
+def test_who_would_be_held_out_is_told_of_a_workflow_that_goes_live(project: Path, cli: Cli) -> None:
+    measured = "holdout: 50%\ngoal: {event: order.placed, within: 60 days}\nsteps:\n"
+    write(project, WORKFLOW.replace("status: live", "status: draft").replace("steps:\n", measured))
+    (project / "new.csv").write_text(delivered_lately(20, days_ago=0.5))
+    cli("apply")
+    cli("import", "orders", "new.csv", "--enroll")
+    write(project, WORKFLOW.replace("steps:\n", measured))
+    (live,) = cli("plan", "--json", code=4).document["goes_live"]
+    assert live["entering"] == 20
+    assert 0 < live["held_out"] < 20
+    said = f"taken in 20 of 20 in the last 7 days ({live['held_out']} held out: they get nothing and are measured)"
+    assert said in " ".join(cli("plan", code=4).out.split())
+
+
+def test_who_is_inside_a_workflow_that_comes_back_is_told(waiting: Path, cli: Cli) -> None:
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    (waiting / "workflows/after-arrival.yaml").unlink()
+    cli("apply", "--in-flight", "after-arrival=finish")
+    write(waiting, text)
+    same = cli("plan", code=4)
+    assert "+ after-arrival: added, live" in same.out
+    assert "6 people are inside: they came into this very version, and go on in it" in same.out
+    write(waiting, text.replace("wait: 1 day", "wait: 6 hours"))
+    other = cli("plan", code=4)
+    assert "6 people finish an older version, whatever is applied" in other.out
+    assert "are inside" not in other.out
+
+
+def test_a_letter_that_people_finishing_still_come_to_is_missed(waiting: Path, cli: Cli) -> None:
+    (waiting / "workflows/after-arrival.yaml").unlink()
+    cli("apply", "--in-flight", "after-arrival=finish")
+    letter = waiting / "templates/thanks.md"
+    text = letter.read_text()
+    letter.unlink()
+    said = "6 people finish an older version of after-arrival that sends it, and would get nothing there"
+    assert f"- thanks: removed; {said}" in " ".join(cli("plan", code=4).out.split())
+    (document,) = cli("plan", "--json", code=4).document["letters"]
+    assert document["finished_with"] == {"after-arrival": 6}
+    ran = cli("apply")
+    assert "6 people finish an older version of after-arrival that sends thanks: templates/thanks.md is gone" in ran.err
+    assert cli("apply", "--json").document["lost"] == {"thanks": {"after-arrival": 6}}
+    letter.write_text(text)
+    put_back = " ".join(cli("plan", code=4).out.split())
+    assert "+ thanks: added; 6 people finish an older version of after-arrival that sends it letters" not in put_back
+    assert "+ thanks: added; 6 people finish an older version of after-arrival that sends it" in put_back
+    cli("apply")
+    assert cli("apply", "--json").document["lost"] == {}
+
+
+def test_what_keeps_a_letter_that_is_due_from_leaving_is_told_of_each(waiting: Path, cli: Cli) -> None:
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    limited = text.replace("steps:", "limits: {per_day: 2}\nsteps:").replace("wait: 1 day", "wait: 6 hours")
+    write(waiting, limited)
+    out = " ".join(cli("plan", "--people", code=4).out.split())
+    assert out.count("goes on at once: letter due now (as it is") == 2
+    assert out.count("goes on at once: letter due now, postponed until") == 4
+    assert "later 4 wait, the first until" in out
+    leaving = cli("plan", "--json", code=4).document["leaving"]
+    assert (leaving["then"]["day"], leaving["postponed"]) == (2, 4)
+    cli("halt", "--reason", "we count stock")
+    halted = cli("plan", code=4).out
+    assert "All letters are halted (we count stock): none leaves until followup unhalt." in " ".join(halted.split())
+    assert cli("plan", "--json", code=4).document["leaving"]["halted"] == "we count stock"
+
+
+def test_a_split_that_is_renamed_is_taken_for_what_it_is(project: Path, cli: Cli) -> None:
+    split = (
+        "  - split: {name}\n    variants:\n      a: {{do: [{{wait: 7 days}}]}}\n      b: {{do: [{{wait: 7 days}}]}}\n"
+    )
+    head = WORKFLOW.partition("steps:\n")[0] + "steps:\n"
+    write(project, head + split.format(name="end") + "  - send: thanks\n")
+    (project / "new.csv").write_text(delivered_lately(3, days_ago=0.1))
+    cli("apply")
+    cli("import", "orders", "new.csv", "--enroll")
+    cli("worker", "--once")
+    write(project, head + split.format(name="lane") + "  - send: thanks\n")
+    out = " ".join(cli("plan", code=4).out.split())
+    assert "says the same: was what it stands in renamed or moved?" in out
+    assert "was its id changed?" not in out
 
 
 def test_a_plan_of_a_folder_with_errors_shows_them(waiting: Path, cli: Cli) -> None:
