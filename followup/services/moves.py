@@ -57,6 +57,7 @@ _SAID = {  # the kind of move, and where the event says what it was
     EventKind.AUTO_REPLY_RECEIVED.value: ("auto-reply", "back_on"),
     EventKind.CONVERSATION_OPENED.value: ("opened", "owner"),  # by what they said; a hand-off is a move of its own
 }
+_LEADS_ON = {"branch", "split", "handed off", "remembered", "started", "happened", "timed out"}
 _STANDS = {MessageState.UNKNOWN, MessageState.REJECTED}  # that it is blocked was decided
 
 Place: TypeAlias = tuple[datetime, int, int, int]  # when; of that moment: of which run, at which step, what first
@@ -142,9 +143,9 @@ class _Record:
             move = Move(at=at, kind="entered", workflow=workflow, order=order, reason=because, run=run.id)
             yield (at, *self.places[run.id].first), move
         if position.phase is Phase.WAITING and position.step is not None and not run.is_fresh:
-            step = self.workflows[run.id].step(position.step)
+            step, since = self.workflows[run.id].step(position.step), self._came_to(run)
             move = Move(
-                at=position.since,
+                at=since,
                 kind="wait",
                 workflow=workflow,
                 order=order,
@@ -153,7 +154,21 @@ class _Record:
                 until=run.wake_at,
                 run=run.id,
             )
-            yield self.places[run.id].at_step(position.since, position.step, EFFECT), move
+            yield self.places[run.id].at_step(since, position.step, EFFECT), move
+
+    def _came_to(self, run: StoredEnrollment) -> datetime:
+        """
+        Return when a run came to where it waits.
+
+        That is later than from when the wait counts where a worker was late to decide what led there.
+        """
+        since = run.enrollment.position.since
+        led = (
+            decided.at
+            for decided in self.decided
+            if decided.enrollment_id == run.id and decided.verdict in _LEADS_ON and decided.at > since
+        )
+        return max(led, default=since)
 
     def _about(self, letter: StoredMessage, at: datetime) -> Move:
         """Return a move about *letter* that does not say yet what it is."""

@@ -56,6 +56,17 @@ def test_what_belongs_to_one_moment_stands_in_the_order_of_the_steps(world: Worl
     assert kinds(world) == ["entered", "ask", "answer", "opened", "branch", "stop"]
 
 
+def test_a_wait_stands_after_what_led_to_it_however_late_the_worker_was(world: World) -> None:
+    ways = "split: way\n    variants:\n      a: {do: [{wait: 7 days}]}\n      b: {do: [{wait: 7 days}]}"
+    world.apply(check_in=CHECK_IN.partition("steps:\n")[0] + f"steps:\n  - wait: 2 days\n  - {ways}\n")
+    world.take_in(a_purchase())
+    world.drain()
+    world.later(days=2, seconds=3)
+    *_, split, wait = told(world)
+    assert (split.kind, wait.kind) == ("split", "wait")
+    assert wait.until == MONDAY + 9 * DAY
+
+
 def test_what_a_customer_writes_and_what_we_do_about_it_are_moves(world: World) -> None:
     world.take_in(a_purchase())
     world.later(days=2)
