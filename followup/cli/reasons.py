@@ -1,5 +1,6 @@
 """``why``: what happened with an order and what did not, with every recorded decision."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -26,6 +27,7 @@ def tell(why: "Why") -> None:
     order, zone = why.order, why.calendar.zone
     assert order is not None
     output.say(f"Order {order.number} of {why.customer.email}, {order.status.value}; times in {zone.key}")
+    _tell_silence(why)
     for run in why.runs:
         _tell_run(run, why)
     _tell_refused([why])
@@ -44,11 +46,24 @@ def tell_customer(explained: "list[Why]") -> None:
     orders = sum(why.order is not None for why in explained)
     bought = "" if explained[0].step else f", {output.plural(orders, 'order')}"
     output.say(f"{customer.email}{bought}; times in {zone.key}")
+    _tell_silence(explained[0])
     runs = [(run, why) for why in explained for run in why.runs]
     for run, why in sorted(runs, key=lambda one: (one[0].enrollment.enrollment.entered_at, one[0].enrollment.id)):
         _tell_run(run, why, about=f", {_about(why)}")
     _tell_refused(explained, by_order=True)
     _tell_unseen(explained, by_order=True)
+
+
+def _tell_silence(why: "Why") -> None:
+    """Say what keeps every letter from this customer, whatever the run."""
+    if why.halted is not None:
+        output.entry("", f"All letters are halted ({why.halted}): none leaves until followup unhalt.")
+    if why.waits_for is not None:
+        owner, since = why.waits_for
+        until = f"no letter leaves until followup conversations close {shlex.quote(why.customer.email)}"
+        output.entry(
+            "", f"They wait for an answer from {owner} since {output.local(since, why.calendar.zone)}: {until}"
+        )
 
 
 def _about(why: "Why") -> str:
@@ -85,14 +100,14 @@ def _tell_run(run: "Run", why: "Why", *, about: str = "") -> None:
     output.say()
     output.say(f"{enrollment.workflow}{about}: {enrollment.state.value}, {_place(run)}")
     if run.reach is not None:
-        _tell_reach(run, calendar, why.step or "")
+        _tell_reach(run, why)
         return
     if not why.step:
         output.entry(f"  {output.local(enrollment.entered_at, calendar.zone)}  ", "entered")
     for at, one in run.story(decisions):
         if text := _told(one, run, decisions, calendar):
             output.entry(f"  {output.local(at, calendar.zone)}  ", text)
-    _tell_waiting(run, calendar)
+    _tell_waiting(run, why)
 
 
 def _told(
@@ -116,9 +131,10 @@ def _response(said: "Response") -> str:
     return f"reply to {said.step}: {words or '(no words)'}{means}"
 
 
-def _tell_waiting(run: "Run", calendar: "Calendar") -> None:
+def _tell_waiting(run: "Run", why: "Why") -> None:
     if run.waiting is not None:
-        output.entry(f"  {'now':<{MOMENT}}  ", _waits(run, run.waiting, calendar))
+        stopped = f"; no letter leaves while {run.stopped}" if run.stopped and not why.halted else ""
+        output.entry(f"  {'now':<{MOMENT}}  ", _waits(run, run.waiting, why.calendar) + stopped)
 
 
 def _waits(run: "Run", waiting: "Waiting", calendar: "Calendar") -> str:
@@ -143,8 +159,9 @@ def _place(run: "Run") -> str:
     return run.enrollment.outcome or f"at {run.enrollment.enrollment.position.step} ({_phase(run)})"
 
 
-def _tell_reach(run: "Run", calendar: "Calendar", step_id: str) -> None:
+def _tell_reach(run: "Run", why: "Why") -> None:
     """Print why there is nothing on the record of the step that was asked about."""
+    calendar = why.calendar
     match run.reach:
         case Reach.HERE:
             since = output.local(run.enrollment.enrollment.position.since, calendar.zone)
@@ -154,7 +171,7 @@ def _tell_reach(run: "Run", calendar: "Calendar", step_id: str) -> None:
         case Reach.DONE:
             output.say("  done: a step of its kind leaves nothing on the record")
         case Reach.ADDED:
-            step = run.workflow.step(step_id)
+            step = run.workflow.step(why.step or "")
             number = ", or went by another number" if step and step.numbered else ""
             output.say(f"  nothing is on the record of it: it was put in when they were past it{number}")
         case Reach.PASSED_BY:
@@ -166,7 +183,7 @@ def _tell_reach(run: "Run", calendar: "Calendar", step_id: str) -> None:
     if run.turn is not None:
         output.entry(f"  {output.local(run.turn.at, calendar.zone)}  ", _decision(run.turn, calendar))
     if run.reach in {Reach.HERE, Reach.NOT_YET}:
-        _tell_waiting(run, calendar)
+        _tell_waiting(run, why)
 
 
 def _phase(run: "Run") -> str:
@@ -187,7 +204,7 @@ def _letter(message: "StoredMessage", run: "Run", decisions: "list[Decided]") ->
 
 
 def _decision(decided: "Decided", calendar: "Calendar") -> str:
-    what = f"{decided.step}: " if decided.step else ""
+    what = f"{'reminder of ' if decided.round else ''}{decided.step}: " if decided.step else ""
     verdict = "" if decided.verdict == "branch" else f"{decided.verdict}, "
     until = f" until {output.local(decided.until, calendar.zone)}" if decided.until else ""
     if until:
@@ -212,6 +229,8 @@ def as_document(why: "Why") -> Mapping[str, object]:
         "decisions": [asdict(decided) | {"by_hand": why.is_by_hand(decided)} for decided in why.decisions],
         "did_not_look": [asdict(one) for one in why.unseen],
         "halted": why.halted,
+        "waits_for": why.waits_for[0] if why.waits_for else None,
+        "waits_since": why.waits_for[1] if why.waits_for else None,
     }
 
 

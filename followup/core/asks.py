@@ -11,6 +11,7 @@ from followup.core.transfer import QUESTION_OUT
 from followup.core.workflow import Ask, Workflow
 
 LONGEST_ABSENCE = timedelta(days=30)  # for which an out-of-office note extends a timeout
+OPENED = "an answer was opened, though not sent"  # why a reminder was skipped
 ASKED_BEFORE = "answered already, when another workflow asked"  # why a question was skipped; its answer counts here
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from followup.core.asks import ASKED_BEFORE, names_for, timeout_at
+from followup.core.asks import ASKED_BEFORE, OPENED, names_for, timeout_at
 from followup.core.customer import ConsentBasis
 from followup.core.enrollment import Enrollment, EnrollmentState
 from followup.core.facts import Facts, values_of
@@ -220,8 +220,10 @@ def waiting_for_us(candidate: Candidate, now: datetime) -> Verdict | None:
 def answered(candidate: Candidate, now: datetime) -> Verdict | None:
     """A reminder is for those who have not answered, not even provisionally; and nobody is asked the same twice."""
     step = candidate.workflow.step(candidate.step)
-    if candidate.is_reminder and any(r.step == candidate.step for r in candidate.facts.responses):
-        return Verdict(VerdictKind.SKIP, "answered", "already answered")
+    said = [r for r in candidate.facts.responses if r.step == candidate.step]
+    if candidate.is_reminder and said:
+        is_sent = any(not r.provisional for r in said)
+        return Verdict(VerdictKind.SKIP, "answered", "already answered" if is_sent else OPENED)
     told = candidate.facts.elsewhere.get(step.letter) if isinstance(step, Ask) else None
     if told is None:
         return None

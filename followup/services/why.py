@@ -30,6 +30,7 @@ from followup.services.moves import CAUSE, EFFECT, Place, Places
 from followup.store import (
     audit,
     bundles,
+    conversations,
     customers,
     decisions,
     enrollments,
@@ -112,6 +113,10 @@ class Run:
             return decided.step
         return matches(self.entered, self.workflow).get(decided.step)
 
+    def is_about(self, decided: Decided, step: str) -> bool:
+        """Tell whether something *decided* is about *step*, also one that the version of the run has no more."""
+        return self.step_of(decided) == step or (self.workflow.step(step) is None and decided.step == step)
+
     def story(self, decided: Iterable[Decided]) -> "list[tuple[datetime, StoredMessage | Response | Decided]]":
         """Return letters, answers and what was *decided*, by when they were; of one moment, what led to what first."""
         places = Places.of(self.enrollment.id, self.workflow)
@@ -148,7 +153,8 @@ class Why:
     Everything that was decided about an order, in the order it was, how its runs stand, and who never looked at it.
 
     ``order`` is None for what is about a customer and no order. ``halted`` is why no letter leaves at all, if none
-    does; ``asked_for`` has workflow and moment of each time when somebody asked by hand to let orders in.
+    does; ``asked_for`` has workflow and moment of each time when somebody asked by hand to let orders in. ``waits_for``
+    is who of ours the customer waits for, and since when.
     """
 
     order: Order | None
@@ -160,6 +166,7 @@ class Why:
     step: str | None = None  # the only one that was asked about
     halted: str | None = None
     asked_for: frozenset[tuple[str, datetime]] = frozenset()
+    waits_for: tuple[str, datetime] | None = None
 
     def of_run(self, run: Run) -> list[Decided]:
         """Return what was decided in *run*."""
@@ -250,7 +257,9 @@ def _awaited(run: StoredEnrollment, known: Known, now: datetime) -> Waiting | No
     sent = known.facts.sent.get((position.step, 0))
     gives_up = timeout_at(step, sent, known.facts) if isinstance(step, Ask) and sent else None
     if isinstance(step, Ask) and gives_up is not None:
-        return Waiting(Awaits.ANSWER, step.id, gives_up, step.letter, wake_at if wake_at < gives_up else None)
+        is_marked = any(one.step == step.id for one in known.facts.responses)  # who opened an answer is not reminded
+        reminds_at = wake_at if wake_at < gives_up and not is_marked else None
+        return Waiting(Awaits.ANSWER, step.id, gives_up, step.letter, reminds_at)
     return Waiting(Awaits.TIME, position.step, wake_at)
 
 
@@ -272,6 +281,7 @@ class _Record:
         self.bundle = bundle = library.find_newest(conn)
         self.halted = next((halt.reason for halt in halts.current(conn).values()), None)
         self.switched = switches.current(conn)
+        self.waits_for = conversations.waiting_with(conn, customer_id)
         self.asked_for = frozenset((str(one.data["workflow"]), one.at) for one in audit.of(conn, [backfill.ACTION]))
         self.calendar = calendar_for(self.customer, None, bundle)
         self.workflows = [one for _, one in sorted(bundle.workflows.items())] if bundle else []
@@ -328,6 +338,7 @@ class _Record:
             unseen,
             halted=self.halted,
             asked_for=self.asked_for,
+            waits_for=self.waits_for,
         )
 
     def _did_not_look(self, workflow: Workflow, order: Order | None) -> Unseen:
@@ -396,6 +407,8 @@ def _only(explained: Sequence[Why], step: str, bundle: Bundle | None) -> list[Wh
     named = refused | {one.workflow for why in explained for one in why.unseen}
     others = [newest[name] for name in sorted(named & newest.keys())]
     steps = {one.id: None for workflow in [*_versions(explained), *others] for one in workflow.all_steps}
+    steps |= {one.step: None for why in explained for one in why.decisions if one.step}  # also what is gone by now
+    steps |= {one.step: None for why in explained for run in why.runs for one in run.messages}
     if step not in steps:
         hint = find.nearest(step, steps) or f"The steps are: {', '.join(steps) or 'none'}"
         raise NotFound(f"no workflow that has to do with this has a step {step!r}", hint=hint)
@@ -410,21 +423,26 @@ def _versions(explained: Iterable[Why]) -> list[Workflow]:
 
 def _narrowed(why: Why, step: str, holding: Collection[str]) -> Why:
     """Return *why* with nothing but what concerns *step*; *holding* are the workflows that have it by now."""
-    runs = [_run_at(run, why.of_run(run), step) for run in why.runs if run.workflow.step(step)]
+    runs = [_run_at(run, why.of_run(run), step) for run in why.runs if _has_to_do_with(run, why.of_run(run), step)]
     ids = {run.enrollment.id: run for run in runs}
     decided = [
         one
         for one in why.decisions
-        if (one.enrollment_id in ids and ids[one.enrollment_id].step_of(one) == step)
+        if (one.enrollment_id in ids and ids[one.enrollment_id].is_about(one, step))
         or (one.enrollment_id is None and one.workflow in holding)
     ]
     unseen = [one for one in why.unseen if one.workflow in holding]
     return replace(why, runs=runs, decisions=decided, unseen=unseen, step=step)
 
 
+def _has_to_do_with(run: Run, decided: Iterable[Decided], step: str) -> bool:
+    written = any(message.step == step for message in run.messages)
+    return run.workflow.step(step) is not None or written or any(run.is_about(one, step) for one in decided)
+
+
 def _run_at(run: Run, decided: Sequence[Decided], step: str) -> Run:
     letters = [message for message in run.messages if message.step == step]
-    if letters or any(run.step_of(one) == step for one in decided):
+    if letters or any(run.is_about(one, step) for one in decided):
         return replace(
             run,
             messages=letters,

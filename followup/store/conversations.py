@@ -66,6 +66,15 @@ def waiting_for(conn: Connection, owners: Collection[str]) -> dict[str, int]:
     return {owner: number for owner, number in conn.execute(wanted)}
 
 
+def waiting_with(conn: Connection, customer_id: int) -> tuple[str, datetime] | None:
+    """Return who of ours has to answer the customer, and since when that waits; None: the customer waits for nobody."""
+    wanted = select(conversations.c.owner, conversations.c.waiting_since).where(
+        _open(customer_id), conversations.c.waiting_since.is_not(None)
+    )
+    row = conn.execute(wanted).one_or_none()
+    return (row.owner, row.waiting_since) if row else None
+
+
 def close(conn: Connection, customer_id: int, *, at: datetime) -> int | None:
     """Close the customer's conversation; return its id, or None when none was open by *at*."""
     by_then = _open(customer_id) & (conversations.c.opened_at <= at)

@@ -53,6 +53,18 @@ def asked(project: Path, cli: Cli) -> Path:
     return project
 
 
+def test_why_says_of_whoever_waits_that_no_letter_would_leave(waiting: Path, cli: Cli) -> None:
+    cli("pause", "after-arrival", "--reason", "wrong price")
+    why = cli("why", "L-1").out
+    assert re.search(
+        r"\n  now +waits until .*: wait-1; no letter leaves while after-arrival is paused: wrong price\n", why
+    )
+    cli("halt", "--reason", "we count stock")
+    why = cli("why", "l1@example.com").out
+    assert "\nAll letters are halted (we count stock): none leaves until followup unhalt.\n" in why
+    assert "while everything is halted" not in why
+
+
 def test_before_anything_was_applied_everything_is_new(project: Path, cli: Cli) -> None:
     ran = cli("plan", code=4)
 

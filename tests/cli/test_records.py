@@ -64,6 +64,7 @@ after-arrival: completed, finished
 """
 WHY_BO = """\
 Order A-2 of bo@example.com, delivered; times in Europe/Stockholm
+They wait for an answer from mara since Wed 04 Mar 2026 13:00 +01:00: no letter leaves until followup conversations close bo@example.com
 
 after-arrival: active, at thanks (held)
   Tue 03 Mar 2026 10:00 +01:00  entered
@@ -256,6 +257,7 @@ def test_why_of_a_customer_tells_what_is_about_no_order_too(
 STEPS = {
     ("bo@example.com", "thanks"): """\
 bo@example.com; times in Europe/Stockholm
+They wait for an answer from mara since Wed 04 Mar 2026 13:00 +01:00: no letter leaves until followup conversations close bo@example.com
 
 after-arrival, order A-2: active, at thanks (held)
   Thu 05 Mar 2026 13:00 +01:00  thanks: held, the customer waits for an answer from us  [waiting_since = Wed 04 Mar 2026 13:00 +01:00]
@@ -268,10 +270,11 @@ after-arrival: completed, finished
 """,
     ("A-2", "wait-2"): """\
 Order A-2 of bo@example.com, delivered; times in Europe/Stockholm
+They wait for an answer from mara since Wed 04 Mar 2026 13:00 +01:00: no letter leaves until followup conversations close bo@example.com
 
 after-arrival: active, at thanks (held)
   done: a step of its kind leaves nothing on the record
-""",
+""",  # noqa: E501
     ("A-3", "thanks"): WHY_CY,
 }
 

@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, update
 
+from followup.core.asks import OPENED
 from followup.core.customer import InvalidAddress
 from followup.core.order import OrderStatus
 from followup.core.reach import Reach
 from followup.core.replies import Response
 from followup.errors import NotFound
-from followup.services import switch, why
+from followup.services import answers, converse, switch, why
 from followup.services.happen import happen
 from followup.services.why import Awaits, Waiting, Why
 from followup.store import schema
@@ -351,3 +352,40 @@ def test_a_step_that_there_is_not_is_an_error_that_names_the_nearest(world: Worl
     with pytest.raises(NotFound) as unknown:
         about(world, "ana@example.com", "zzz")
     assert unknown.value.hint.startswith("The steps are: wait-1, arrived, branch-1, ")
+
+
+def test_a_step_that_was_renamed_since_is_known_by_what_was_decided_about_it(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=2)
+    renamed = CHECK_IN.replace("- ask: arrived", "- id: whole\n    ask: arrived")
+    world.later(days=1)
+    world.apply(check_in=renamed, in_flight={"arrived": "skip"})
+    world.drain()
+    (explained,) = about(world, step="arrived")
+    (run,) = explained.runs
+    assert [letter.step for letter in run.messages] == ["arrived"]
+    assert "moved" in [one.verdict for one in explained.decisions]
+
+
+def test_whom_they_wait_for_is_told_whatever_the_run_waits_for(world: World) -> None:
+    world.take_in(a_purchase(), a_purchase("T-2"))
+    world.later(days=2)
+    world.hear(a_reply(world.letters()[0], "Where is the lid?"))
+    assert [one.waits_for for one in about(world)] == [("nell", world.clock.now())]
+    converse.close_if_open(world.engine, "ana@example.com", library=world.library, clock=world.clock)
+    assert [one.waits_for for one in about(world)] == [None]
+
+
+def test_who_opened_an_answer_is_not_reminded_and_why_says_so(world: World) -> None:
+    world.take_in(a_purchase())
+    world.later(days=2)
+    (explained,) = about(world)
+    assert explained.runs[0].waiting is not None
+    assert explained.runs[0].waiting.reminds_at is not None
+    token = world.rows("messages")[0].token
+    answers.visit(world.engine, token, "fine", clock=world.clock)
+    (explained,) = about(world)
+    assert explained.runs[0].waiting is not None
+    assert explained.runs[0].waiting.reminds_at is None
+    world.later(days=4)
+    assert [row.reason for row in world.rows("messages") if row.round] == [OPENED]
