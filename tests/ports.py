@@ -11,7 +11,7 @@ _dice = random.SystemRandom()  # tests beside this one must not draw the same: t
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nobody listens, and on which nobody comes to listen by accident."""
+    """Return a port of 127.0.0.1 on which nobody listens; that somebody else draws it too is unlikely."""
     while True:
         with suppress(OSError), socket.socket() as taken:
             taken.bind(("127.0.0.1", port := _dice.choice(PORTS)))

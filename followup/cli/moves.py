@@ -12,7 +12,6 @@ from followup.cli import output
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from followup.core.customer import Customer
     from followup.services.moves import Move
 
 LONGEST_WORDS = 200  # signs of a reply
@@ -78,12 +77,6 @@ def tell(moves: "Sequence[Move]", zone: tzinfo, known: Columns, *, assumed: str 
             lead += number + " " * (known.orders - output.cells_wide(number) + 2)
         text = about(move, zone)
         output.entry(f"{lead}{move.kind:<{known.kinds}}  ", f"{text}{assumed}" if move.kind == "closed" else text)
-
-
-def named(customer: "Customer") -> str:
-    """Return a customer's name and address."""
-    name = " ".join(part for part in (customer.first_name, customer.last_name) if part) or "(no name)"
-    return f"{name} <{customer.email}>"
 
 
 def assumed(close_after: "timedelta | None") -> str:

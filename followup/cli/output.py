@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unicodedata import combining, east_asian_width
 
 import click
 
 from followup.errors import FollowupError
 from followup.terminal import takes_colour
+
+if TYPE_CHECKING:
+    from followup.core.customer import Customer
 
 HINTED = 38  # cells of a command beside which its purpose stands
 LEAST_ROOM = 24  # cells a wrapped column needs to be readable
@@ -288,6 +291,12 @@ def amount(cents: int, currency: str) -> str:
 def plural(number: int, one: str, many: str | None = None) -> str:
     """Return ``1 order`` or ``1,042 orders``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def named(customer: "Customer") -> str:
+    """Return a customer's name and address, on one line whatever the name is."""
+    parts = [part for part in (customer.first_name, customer.last_name) if part]
+    return f"{' '.join(' '.join(parts).split()) or '(no name)'} <{customer.email}>"
 
 
 def quoted(text: str, *, most: int = 160) -> str:

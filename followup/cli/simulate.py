@@ -203,7 +203,7 @@ def _on(sample: str | None, order_number: str | None, moves: "Sequence[Move]") -
 
 
 def _heading(workflow: str, customer: "Customer", on: str, zone: "ZoneInfo") -> str:
-    return f"{workflow} as in the folder, {on}: {told_moves.named(customer)}; times in {zone.key}"
+    return f"{workflow} as in the folder, {on}: {output.named(customer)}; times in {zone.key}"
 
 
 def _paths(

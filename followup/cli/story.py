@@ -34,13 +34,12 @@ _VERBS = {
 def tell(record: "Record") -> None:
     """Print the story, in the customer's local time."""
     customer, zone = record.customer, record.calendar.zone
-    name = " ".join(part for part in (customer.first_name, customer.last_name) if part) or "(no name)"
-    output.say(f"{name} <{customer.email}>")
+    output.say(output.named(customer))
     void = sum(order.is_void for order in record.orders.values())
     facts = [
         output.plural(len(record.orders), "order") + (f" ({void} cancelled or sent back)" if void else ""),
         customer.language or "language unknown",
-        ", ".join(part for part in (customer.region, customer.country) if part) or "country unknown",
+        " ".join(", ".join(part for part in (customer.region, customer.country) if part).split()) or "country unknown",
         f"times in {zone.key}",
         f"consent: {customer.consent_basis.value.replace('_', ' ')}",
     ]

@@ -115,7 +115,7 @@ def walk_command(
 
 def _tell(walked: "Walk", *, of_folder: bool, assumed: str) -> None:
     zone = walked.calendar.zone
-    output.say(f"{told_moves.named(walked.customer)}  times in {zone.key}")
+    output.say(f"{output.named(walked.customer)}  times in {zone.key}")
     one_order = len({move.order for move in (*walked.past, *walked.future) if move.order}) < 2
     told_moves.tell(walked.past, zone, told_moves.columns(walked.past, one_workflow=False, one_order=one_order))
     applied = f"; from here on as if the folder (bundle {walked.bundle[:12]}) were applied" if of_folder else ""

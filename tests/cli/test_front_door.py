@@ -17,6 +17,7 @@ import pytest
 
 from followup.cli import output
 from followup.cli.main import COMMANDS, followup, main
+from followup.core.customer import Customer
 from tests.cli.conftest import Cli
 from tests.cli.terminal import terminal
 
@@ -299,6 +300,12 @@ def test_a_remark_is_written_at_one_go_beside_another_threads_log(monkeypatch: p
 def test_strangers_text_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     output.say("red \x1b[31m\x9b31m bell\x07 turn\u202e tab\there nbsp\u00a0here family 👨\u200d👩")
     assert capsys.readouterr().out == "red �[31m�31m bell� turn� tab here nbsp here family 👨\u200d👩\n"
+
+
+def test_a_strangers_name_stays_on_its_line() -> None:
+    forged = Customer(id=1, email="ann@example.com", first_name="Ann\nSun 22 Mar", last_name=" Lee\r\n")
+    assert output.named(forged) == "Ann Sun 22 Mar Lee <ann@example.com>"
+    assert output.named(Customer(id=1, email="ann@example.com", first_name=" \n")) == "(no name) <ann@example.com>"
 
 
 def test_strangers_text_survives_in_json(capsys: pytest.CaptureFixture[str]) -> None:
