@@ -205,8 +205,8 @@ def tell_applied(app: "App", applied: "Applied") -> None:
     planned.tell_unused(applied.unused)
     moved, people = applied.moved, ("person", "people")
     if moved.on:
-        goes = "goes" if moved.on == 1 else "go"
-        output.say(f"{output.plural(moved.on, *people)} inside {goes} on in what was applied.")
+        follow = "follows" if moved.on == 1 else "follow"
+        output.say(f"{output.plural(moved.on, *people)} inside now {follow} what was applied.")
     if moved.finishing:
         finish = "finishes as they" if moved.finishing == 1 else "finish as they"
         output.say(f"{output.plural(moved.finishing, *people)} inside {finish} began.")

@@ -104,7 +104,7 @@ def test_a_plan_says_who_goes_on_when_a_wait_is_shortened_and_that_is_what_happe
     write(waiting, text.replace("wait: 1 day", "wait: 6 hours", 1))
 
     assert steady(cli("plan", code=4).out) == SHORTENED
-    assert "6 people inside go on in what was applied." in cli("apply").out
+    assert "6 people inside now follow what was applied." in cli("apply").out
     cli("worker", "--once")
 
     assert len(list((waiting / "outbox").glob("*.eml"))) == PEOPLE_INSIDE
