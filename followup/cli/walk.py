@@ -1,8 +1,10 @@
 """``walk``: one customer across all workflows, from the past into the future."""
 
+import re
+import shlex
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,14 +12,17 @@ from followup.cli import moves as told_moves
 from followup.cli import output
 from followup.cli.deploy import checked_folder, in_flight_option, refusal
 from followup.cli.shared import json_option, make_app
-from followup.core.feel import Feeling, FeelKind
+from followup.core.feel import LONG, MANY, Feeling, FeelKind
 
 if TYPE_CHECKING:
     from followup.services.moves import Move
-    from followup.services.walk import Question, Walk, Way
+    from followup.services.walk import Question, UnderWay, Walk, Way
 
 MOST_DAYS = 400
+USUAL_CLOSE = "1 day"
 MOST_TOLD = 6  # moves that an answer leads to
+MOST_ORDERS = 3  # under way, of which each has a line
+MOST_HINTED = 3  # workflows that an arrival may begin
 WAITS = frozenset(["opened", "closed", "handoff", "held"])  # that somebody waits for somebody, in whichever run
 REACHES = {  # moves worth a word when it is told in short what an answer leads to
     "ask": "asked",
@@ -41,11 +46,24 @@ REACHES = {  # moves worth a word when it is told in short what an answer leads 
 }
 
 
+class _Days(click.IntRange):
+    """A number of days; ``30 days`` and ``30d``, as files write durations, are that too."""
+
+    name = "days"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"\s*(\d{1,6})\s*(d|days?)?\s*", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no number of days; write 30, or 30 days", param, ctx)
+        days: int = super().convert(int(found[1]), param, ctx)
+        return days
+
+
 @click.command("walk")
 @click.argument("email")
 @click.option(
     "--days",
-    type=click.IntRange(1, MOST_DAYS),
+    type=_Days(1, MOST_DAYS),
     default=MOST_DAYS,
     show_default=True,
     metavar="N",
@@ -54,7 +72,7 @@ REACHES = {  # moves worth a word when it is told in short what an answer leads 
 @click.option(
     "--close-after",
     type=told_moves.CloseAfter(),
-    default="1 day",
+    default=USUAL_CLOSE,
     show_default=True,
     metavar="DURATION",
     help="When we have answered a customer who waits for us, or never.",
@@ -100,9 +118,12 @@ def walk_command(
     if as_json:
         output.document(_document(walked, of_folder=folder))
     else:
-        _tell(walked, of_folder=folder, assumed=told_moves.assumed(close_after))
+        _tell(walked, days, of_folder=folder, assumed=told_moves.assumed(close_after))
         told_moves.tell_assumed(walked.future, close_after)
-        _tell_rest(walked)
+        if any(_left_out(way, question) for question in walked.questions for way in question.ways):
+            command = _command(walked.customer.email, days, close_after, decisions, folder=folder)
+            output.hint(f"{command} --json", "all that each answer would lead to")
+        _hint_at_arrival(walked.under_way)
     for name in walked.unused:
         output.tell(f"--in-flight {name} does not concern them: the step is not gone, or they do not stand there.")
     if walked.halted is not None:
@@ -113,7 +134,22 @@ def walk_command(
         output.tell(f"There is more after {output.plural(days, 'day')}")
 
 
-def _tell(walked: "Walk", *, of_folder: bool, assumed: str) -> None:
+def _command(
+    email: str, days: int, close_after: timedelta | None, decisions: Sequence[tuple[str, str]], *, folder: bool
+) -> str:
+    """Return the command that looks at the same once more."""
+    from followup.core.schedule import in_words
+
+    words = ["followup", "walk", email]
+    words += ["--folder"] * folder
+    words += [word for place, how in decisions for word in ("--in-flight", f"{place}={how}")]
+    words += ["--days", str(days)] if days != MOST_DAYS else []
+    closes = in_words(close_after) if close_after is not None else "never"
+    words += ["--close-after", closes] if closes != USUAL_CLOSE else []
+    return shlex.join(words)
+
+
+def _tell(walked: "Walk", days: int, *, of_folder: bool, assumed: str) -> None:
     zone = walked.calendar.zone
     output.say(f"{output.named(walked.customer)}  times in {zone.key}")
     one_order = len({move.order for move in (*walked.past, *walked.future) if move.order}) < 2
@@ -121,24 +157,32 @@ def _tell(walked: "Walk", *, of_folder: bool, assumed: str) -> None:
     applied = f"; from here on as if the folder (bundle {walked.bundle[:12]}) were applied" if of_folder else ""
     output.heading(f"now, {output.local(walked.now, zone)}{applied}")
     to_come = {(move.at, move.workflow, move.order, move.step) for move in walked.future if move.kind == "ask"}
+    if any(question.ways for question in walked.questions):
+        output.say(
+            "Below each question stands what an answer would lead to that silence would not. The answer is assumed to"
+            " come a day later, or half-way to the end of the wait for it if that is sooner."
+        )
     waiting = [one for one in walked.questions if _place(one) not in to_come]
     for question in waiting:
         asked = question.asked
         about = f" (order {asked.order})" if asked.order and not one_order else ""
         output.say(f"{asked.letter}{about} waits for an answer since {output.local(asked.asked_at, zone)}")
-        _tell_ways(question, zone)
+        _tell_ways(question, zone, days)
     if not walked.future:
-        output.say("Nothing is to come." if walked.ended else "Nothing is to come in these days.")
+        within = "" if walked.ended else f" within {output.plural(days, 'day')}"
+        output.say(f"As things stand, nothing is to come{within}.")
     coming = {_place(one): one for one in walked.questions}
     known = told_moves.columns(walked.future, one_workflow=False, one_order=one_order)
     for move in walked.future:
         told_moves.tell([move], zone, known, assumed=assumed)
         question_at = coming.get((move.at, move.workflow, move.order, move.step))
         if move.kind == "ask" and question_at is not None:
-            _tell_ways(question_at, zone)
+            _tell_ways(question_at, zone, days)
+    _tell_orders(walked.under_way)
+    _tell_suppressed(walked, zone)
     output.heading("what they would feel")
     if not walked.feelings:
-        output.say("Nothing stands out: no long silence, no letters in a row, no question twice.")
+        output.say(_unfelt(walked, days))
     for feeling in walked.feelings:
         output.say(_felt(feeling, zone))
 
@@ -149,11 +193,47 @@ def _place(question: "Question") -> tuple[datetime, str | None, str | None, str 
     return asked.asked_at, asked.workflow, asked.order, asked.step
 
 
-def _tell_ways(question: "Question", zone: tzinfo) -> None:
+def _tell_orders(under_way: "Sequence[UnderWay]") -> None:
+    """Say which orders have not arrived, the newest first."""
+    for order in under_way[: -MOST_ORDERS - 1 : -1]:
+        output.say(f"Order {order.number} has not {'arrived' if order.is_shipped else 'been shipped'} yet.")
+    if (more := len(under_way) - MOST_ORDERS) > 0:
+        have = "has" if more == 1 else "have"
+        output.say(f"{output.plural(more, 'older order')} {have} not arrived either.")
+
+
+def _hint_at_arrival(under_way: "Sequence[UnderWay]") -> None:
+    """Say how to see what the newest order's way to the customer would begin."""
+    for newest in under_way[-1:]:
+        for event, name in newest.listening[:MOST_HINTED]:
+            output.hint(f"followup simulate {name} --order {shlex.quote(newest.number)}", f"what comes of {event}")
+        if (more := len(newest.listening) - MOST_HINTED) > 0:
+            output.tell(f"  … and so for {output.plural(more, 'workflow')} more")
+
+
+def _tell_suppressed(walked: "Walk", zone: tzinfo) -> None:
+    """Say which letters do not go to them, whatever comes."""
+    for one in walked.suppressed:
+        which = "No letter goes to them at all" if one.scope == "all" else f"No letter of {one.scope} goes to them"
+        output.say(f"{which}, since {output.local(one.at, zone)}: {one.reason}")
+
+
+def _unfelt(walked: "Walk", days: int) -> str:
+    """Return that nothing stands out, within which days, and what would have."""
+    if not walked.future:
+        return "Nothing, as nothing is to come."
+    until = "to the end" if walked.ended else f"within {output.plural(days, 'day')}"
+    return (
+        f"Nothing stands out {until}: no {LONG.days} days without contact, no {MANY} letters in a row without a word"
+        " from them, no 2 letters on one day, no question twice, no letter at an odd hour."
+    )
+
+
+def _tell_ways(question: "Question", zone: tzinfo, days: int) -> None:
     names = [_response(way) for way in question.ways]
     width = max(map(len, names), default=0)
     for name, way in zip(names, question.ways, strict=True):
-        output.entry(f"    {name:<{width}}  ", _in_short(way, question, zone))
+        output.entry(f"    {name:<{width}}  ", _in_short(way, question, zone, days))
 
 
 def _response(way: "Way") -> str:
@@ -162,14 +242,16 @@ def _response(way: "Way") -> str:
     return f"if {way.response.text}" if way.response.kind is Kind.ANSWER else "if a reply"
 
 
-def _in_short(way: "Way", question: "Question", zone: tzinfo) -> str:
-    """Return what a response leads to where it was asked, and who then waits for whom; … stands for the rest."""
+def _in_short(way: "Way", question: "Question", zone: tzinfo, days: int) -> str:
+    """Return what a response leads to where it was asked, and who then waits for whom; of the rest, how much it is."""
     told = [_told(move, question, zone) for move in _nearest(way, question)]
-    if _is_folded(way, question):
-        told.append("…")
-    elif not way.ended:
-        told.append("more after that" if told else "nothing else in these days, more after that")
-    return "; ".join(told) or "nothing else"
+    if left := _left_out(way, question):
+        told.append(f"and {left:,} more")
+    elif not told:
+        told.append("nothing else")
+    if not way.ended:
+        told.append(f"then more, after the {output.plural(days, 'day')}")
+    return "; ".join(told)
 
 
 def _nearest(way: "Way", question: "Question") -> "list[Move]":
@@ -182,19 +264,14 @@ def _nearest(way: "Way", question: "Question") -> "list[Move]":
     return own[:MOST_TOLD]
 
 
-def _is_folded(way: "Way", question: "Question") -> bool:
-    return sum(move.kind in REACHES for move in way.moves) > len(_nearest(way, question))
+def _left_out(way: "Way", question: "Question") -> int:
+    """Return how many moves are not told, of those that are worth a word."""
+    return sum(move.kind in REACHES for move in way.moves) - len(_nearest(way, question))
 
 
 def _told(move: "Move", question: "Question", zone: tzinfo) -> str:
     other = f" (order {move.order})" if move.order and move.order != question.asked.order else ""
     return f"{_day(move, zone)} {_what(move)}{other}"
-
-
-def _tell_rest(walked: "Walk") -> None:
-    """Say how to see all that was left out below questions."""
-    if any(_is_folded(way, question) for question in walked.questions for way in question.ways):
-        output.hint(f"followup walk {walked.customer.email} --json", "all that each answer leads to, also after …")
 
 
 def _day(move: "Move", zone: tzinfo) -> str:
@@ -261,6 +338,18 @@ def _document(walked: "Walk", *, of_folder: bool) -> dict[str, object]:
                 "letters": list(one.letters),
             }
             for one in walked.feelings
+        ],
+        "under_way": [
+            {
+                "order": one.number,
+                "shipped": one.is_shipped,
+                "listening": [{"event": event, "workflow": name} for event, name in one.listening],
+            }
+            for one in walked.under_way
+        ],
+        "suppressed": [
+            {"scope": one.scope, "reason": one.reason, "source": one.source, "since": one.at}
+            for one in walked.suppressed
         ],
         "ended": walked.ended,
         "bundle": walked.bundle,

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
 from followup.authoring.bundle import Bundle
 from followup.core.customer import Customer, InvalidAddress, normalize_address
+from followup.core.events import EventKind
 from followup.core.feel import Contact, Feeling, Touch, feel
+from followup.core.order import Order
 from followup.core.schedule import Calendar
+from followup.core.workflow import WorkflowStatus
 from followup.services import find
 from followup.services.choices import Asking, asked, open_questions
 from followup.services.deliver import Post
@@ -19,8 +22,9 @@ from followup.services.library import Library
 from followup.services.moves import Move, moves
 from followup.services.rehearsal import A_DAY, Rehearsal
 from followup.services.simulate import WORDS, Kind, Response, respond
-from followup.store import customers, halts, orders
+from followup.store import customers, halts, orders, suppressions
 from followup.store.engine import reading
+from followup.store.suppressions import Suppression
 
 MOST_DAYS = 400  # that are looked ahead
 MOST_QUESTIONS = 12  # of which each answer is followed
@@ -55,13 +59,27 @@ class Question:
     ways: Sequence[Way]
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """
+    An order that stands and has not arrived; ``listening`` has the events still to come, and which live
+    workflow each may begin.
+    """
+
+    number: str
+    is_shipped: bool
+    listening: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
     """
     ``past`` is what the record has, and what lasts since before ``now``; ``future`` is what comes if the customer says
-    nothing; ``ended`` whether nothing comes after it. ``halted`` is why no letter leaves at all, if none does. ``left``
-    counts questions whose answers were not followed. ``bundle`` is the hash of what plays the future; of what was
-    decided about people where that is the folder, ``unused`` does not concern this one.
+    nothing and their orders stay as they are; ``ended`` whether nothing comes after it. A wait that is another one in
+    what plays the future stands in ``past`` as it was, and in ``future``, at ``now``, as it is from then on.
+    ``suppressed`` is why no letter, or none of a workflow, goes to them; ``halted`` why none leaves at all, if none
+    does. ``left`` counts questions whose answers were not followed. ``bundle`` is the hash of what plays the future; of
+    what was decided about people where that is the folder, ``unused`` does not concern this one.
     """
 
     customer: Customer
@@ -72,6 +90,8 @@ class Walk:
     questions: Sequence[Question]
     feelings: Sequence[Feeling]
     ended: bool
+    under_way: Sequence[UnderWay]
+    suppressed: Sequence[Suppression]
     halted: str | None
     left: int
     bundle: str
@@ -117,9 +137,14 @@ def walk(
         bundle = folder.bundle if folder else library.newest(conn)
         customer = customers.load(conn, [customer_id], now=now)[customer_id]
         past = moves(conn, customer_id, library=library)
+        under_way = _under_way(orders.of_customer(conn, customer_id), bundle, now)
+        suppressed = suppressions.of(conn, suppressions.address_hash(address, post.suppression_key))
         halted = [halt.reason for halt in halts.current(conn).values()]
-    if folder:  # its versions have numbers of their own in the copy
-        library = Library(bundle)
+    happened = set(past)
+    if folder:
+        past = _with_waits(past, _lasting_as_it_runs(engine, address, customer_id, library=library, post=post, now=now))
+        happened.update(past)
+        library = Library(bundle)  # its versions have numbers of their own in the copy
     main = Rehearsal.of_customer(
         engine, address, customer_id, library=library, post=post, at=now, close_after=close_after
     )
@@ -130,13 +155,15 @@ def walk(
         unused = main.apply(bundle, folder.in_flight).unused if folder else ()
         forks, left = _play(main, until, opened)
         known = set(main.moves)
-        happened = set(past)
         news = [move for move in main.moves if move not in happened]
         future = [move for move in news if not _lasts(move, now)]
-        past = _with_waits(past, [move for move in news if _lasts(move, now)])
+        lasting = [move for move in news if _lasts(move, now)]
+        if folder:
+            future = sorted([*future, *(replace(move, at=now) for move in lasting)], key=lambda move: move.at)
+        else:
+            past = _with_waits(past, lasting)
         questions = [_followed(question, ways, known, until) for question, ways in forks]
-        touches = _touches([*past, *future])
-        feelings = [one for one in feel(touches, calendar) if one.until > now]
+        feelings = _felt_ahead(past, future, calendar)
         ended = main.is_over
     return Walk(
         customer=customer,
@@ -147,6 +174,8 @@ def walk(
         questions=questions,
         feelings=feelings,
         ended=ended,
+        under_way=under_way,
+        suppressed=suppressed,
         halted=halted[0] if halted else None,
         left=left,
         bundle=bundle.hash,
@@ -167,6 +196,33 @@ def _address(conn: Connection, typed: str) -> str:
             f"{typed!r} is not a mail address but the number of an order, of {' and '.join(known)}",
             hint="; ".join(f"followup walk {address}" for address in known),
         ) from None
+
+
+def _under_way(bought: Iterable[Order], bundle: Bundle, now: datetime) -> list[UnderWay]:
+    """Return the orders that stand and have not arrived by *now*, the oldest first."""
+    found = []
+    live = [one for _, one in sorted(bundle.workflows.items()) if one.status is WorkflowStatus.LIVE]
+    for order in bought:
+        if order.is_void or (order.delivered_at is not None and order.delivered_at <= now):
+            continue
+        shipped = order.fulfilled_at is not None and order.fulfilled_at <= now
+        ahead = [EventKind.ORDER_DELIVERED] if shipped else [EventKind.ORDER_FULFILLED, EventKind.ORDER_DELIVERED]
+        listening = [(event.value, one.name) for event in ahead for one in live if one.trigger.event == event]
+        found.append(UnderWay(order.number, shipped, tuple(listening)))
+    return found
+
+
+def _lasting_as_it_runs(
+    engine: Engine, address: str, customer_id: int, *, library: Library, post: Post, now: datetime
+) -> list[Move]:
+    """Return the waits since before *now* that the record has not yet, or not as long as they are, by what runs."""
+    rehearsal = Rehearsal.of_customer(engine, address, customer_id, library=library, post=post, at=now)
+    try:
+        known = set(rehearsal.moves)
+        rehearsal.begin()
+        return [move for move in rehearsal.moves if move not in known and _lasts(move, now)]
+    finally:
+        rehearsal.close()
 
 
 def _lasts(move: Move, now: datetime) -> bool:
@@ -227,6 +283,13 @@ def _followed(question: Asking, forks: _Ways, silence: set[Move], until: datetim
         ways.append(Way(response, [move for move in fork.moves if move not in silence], fork.is_over))
         fork.close()
     return Question(question, ways)
+
+
+def _felt_ahead(past: Sequence[Move], future: Sequence[Move], calendar: Calendar) -> list[Feeling]:
+    """Return what stands out of all that reaches them, and is not over before what is to come reaches them."""
+    ahead = _touches(future)
+    felt = feel([*_touches(past), *ahead], calendar) if ahead else []
+    return [one for one in felt if one.until >= ahead[0].at]
 
 
 def _touches(found: Iterable[Move]) -> list[Touch]:

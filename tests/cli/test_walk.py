@@ -38,8 +38,20 @@ def test_past_now_and_future_stand_one_below_the_other(inside: Path, cli: Cli) -
 
 def test_as_a_document(inside: Path, cli: Cli) -> None:
     told = cli("walk", "L1@example.com", "--json").document
-    parts = ["customer", "timezone", "now", "past", "future", "answers", "feel", "ended", "bundle", "folder"]
-    assert list(told) == parts
+    assert list(told) == [
+        "customer",
+        "timezone",
+        "now",
+        "past",
+        "future",
+        "answers",
+        "feel",
+        "under_way",
+        "suppressed",
+        "ended",
+        "bundle",
+        "folder",
+    ]
     assert (told["customer"], told["timezone"], told["ended"]) == ("l1@example.com", "Europe/Berlin", True)
     assert [move["kind"] for move in told["past"]] == ["entered", "wait"]
     assert [move["kind"] for move in told["future"]] == ["ask", "remind", "timeout", "branch", "ended"]
@@ -110,7 +122,7 @@ def test_what_an_answer_leads_to_is_told_in_short(inside: Path, cli: Cli) -> Non
     ways = [line for line in ran.out.splitlines() if line.startswith("    if ")]
     in_again = [line for line in ways if line.count("sent thanks") > 1]
     assert in_again
-    assert all(line.endswith("; …") and line.count(";") == 6 for line in in_again)
+    assert all(re.search(r"; and \d+ more$", line) and line.count(";") == 6 for line in in_again)
     assert max(map(len, ways)) < 300
     assert "followup walk l1@example.com --json" in ran.err
     others = [line for line in ways if line not in in_again]
@@ -126,11 +138,12 @@ def test_the_folder_as_if_it_were_applied(inside: Path, cli: Cli) -> None:
     assert f"; from here on as if the folder (bundle {bundle[:12]}) were applied\n" in told
     document = cli("walk", "l1@example.com", "--folder", "--json").document
     assert (document["bundle"], document["folder"]) == (bundle, True)
-    assert [move["until"] for move in document["past"] if move["kind"] == "wait"] == [
-        next(move["at"] for move in document["future"] if move["kind"] == "ask")
-    ]
-    assert (inside / "followup.db").read_bytes() == before
     as_it_runs = cli("walk", "l1@example.com", "--json").document
+    past = [(move["kind"], move["until"]) for move in as_it_runs["past"]]
+    assert [(move["kind"], move["until"]) for move in document["past"]] == past, "what was stays as it was"
+    first, asked = (next(one for one in document["future"] if one["kind"] == kind) for kind in ("wait", "ask"))
+    assert first["until"] == asked["at"]
+    assert (inside / "followup.db").read_bytes() == before
     assert as_it_runs["bundle"] != bundle
     assert as_it_runs["future"][0]["kind"] == "ask"
     assert as_it_runs["future"][0]["at"] < document["future"][-1]["at"]
@@ -166,4 +179,71 @@ def test_slips_are_explained(inside: Path, cli: Cli) -> None:
 
 def test_nothing_is_to_come_when_all_is_over(played: Path, cli: Cli) -> None:
     ran = cli("walk", "ana@example.com")
-    assert "Nothing is to come." in ran.out.splitlines()
+    assert "As things stand, nothing is to come." in ran.out.splitlines()
+
+
+def test_nothing_stands_out_within_the_days_that_were_looked_at(inside: Path, cli: Cli) -> None:
+    some = cli("walk", "l1@example.com", "--days", "2").out.split("what they would feel\n")[1]
+    assert some.startswith("Nothing stands out within 2 days: no 30 days without contact, ")
+    assert "Nothing stands out to the end: " in cli("walk", "l1@example.com").out
+
+
+@pytest.mark.parametrize("days", ["2", "2 days", "2d", " 2 d"])
+def test_days_are_a_number_or_written_as_elsewhere(inside: Path, cli: Cli, days: str) -> None:
+    assert "There is more after 2 days" in cli("walk", "l1@example.com", "--days", days).err
+
+
+@pytest.mark.parametrize("days", ["2h", "0", "many", "2 business days"])
+def test_what_is_no_number_of_days_is_refused(inside: Path, cli: Cli, days: str) -> None:
+    assert "Invalid value for '--days'" in cli("walk", "l1@example.com", "--days", days, code=2).err
+
+
+def test_the_hint_at_the_end_is_the_whole_command(inside: Path, cli: Cli) -> None:
+    (inside / "workflows" / "again.yaml").write_text(TWICE)
+    cli("apply")
+    cli("trigger", "again", "--order", "L-1", "--yes")
+    assert "  followup walk l1@example.com --json  " in cli("walk", "l1@example.com").err
+    options = ["--folder", "--in-flight", "again/wait-1=finish", "--days", "300", "--close-after", "never"]
+    assert f"  followup walk l1@example.com {' '.join(options)} --json\n" in cli("walk", "l1@example.com", *options).err
+    longer = cli("walk", "l1@example.com", "--close-after", "2 days").err
+    assert "  followup walk l1@example.com --close-after '2 days' --json\n" in longer
+
+
+def test_what_is_compared_and_when_an_answer_comes_is_said_once(inside: Path, cli: Cli) -> None:
+    out = cli("walk", "l1@example.com").out
+    (head,) = [line for line in out.splitlines() if line.startswith("Below each question ")]
+    assert "that silence would not" in head
+    assert "a day later" in head
+    short = cli("walk", "l1@example.com", "--days", "2").out
+    assert [line for line in short.splitlines() if line.endswith("nothing else; then more, after the 2 days")]
+
+
+UNDER_WAY = """\
+order_id,status,placed_at,fulfilled_at,email,first_name,country,timezone,currency,total,item_name
+U-1,placed,{day},,una@example.com,Una,DE,Europe/Berlin,EUR,20,Cup
+U-2,fulfilled,{day},{day},uwe@example.com,Uwe,DE,Europe/Berlin,EUR,20,Cup
+"""
+
+
+def test_an_order_that_has_not_arrived_is_named_with_a_command_that_works(inside: Path, cli: Cli) -> None:
+    (inside / "more.csv").write_text(UNDER_WAY.format(day="2026-03-02T10:00:00Z"))
+    cli("import", "orders", "more.csv", "--enroll")
+    una, uwe = cli("walk", "una@example.com"), cli("walk", "uwe@example.com")
+    assert "As things stand, nothing is to come.\nOrder U-1 has not been shipped yet.\n" in una.out
+    assert "As things stand, nothing is to come.\nOrder U-2 has not arrived yet.\n" in uwe.out
+    assert "followup simulate after-arrival --order U-2" in uwe.err
+    assert "  ask " in cli("simulate", "after-arrival", "--order", "U-2").out
+    under_way = cli("walk", "uwe@example.com", "--json").document["under_way"]
+    listening = [{"event": "order.delivered", "workflow": "after-arrival"}]
+    assert under_way == [{"order": "U-2", "shipped": True, "listening": listening}]
+
+
+def test_who_is_suppressed_gets_no_letter_at_all(inside: Path, cli: Cli) -> None:
+    cli("suppressions", "add", "l1@example.com", "--workflow", "after-arrival", "--reason", "too many")
+    assert "No letter of after-arrival goes to them, since " in cli("walk", "l1@example.com").out
+    cli("suppressions", "add", "l1@example.com")
+    assert re.search(r"No letter goes to them at all, since .*: asked us\n", cli("walk", "l1@example.com").out)
+    assert [one["scope"] for one in cli("walk", "l1@example.com", "--json").document["suppressed"]] == [
+        "after-arrival",
+        "all",
+    ]

@@ -3,7 +3,8 @@
 import gc
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
+from contextlib import suppress as passing_over
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,12 +12,14 @@ from sqlalchemy import update
 
 from followup.authoring.bundle import load
 from followup.core.feel import FeelKind
+from followup.core.order import OrderStatus
 from followup.errors import NotFound
 from followup.mail.message import OutgoingMail
 from followup.mail.transport import Answered
 from followup.services import halt, happen, walk
 from followup.services.deliver import Post
 from followup.services.rehearsal import TakesAll, rehearsing
+from followup.services.suppress import suppress
 from followup.services.transfer import StrandedPeople
 from followup.services.walk import Folder, Walk
 from followup.store import schema
@@ -137,7 +140,32 @@ def test_the_folder_is_played_as_if_it_were_applied_now(world: World, wait: str,
     world.apply(check_in=shorter)
     live = let_go_on(world.engine, [1], library=world.library, post=world.post, clock=world.clock)[1]
     told = [(move.at, move.kind) for move in live if move.at > MONDAY]
-    assert [(move.at, move.kind) for move in found.future] == told
+    assert [(move.at, move.kind) for move in found.future if move.kind != "wait"] == told
+
+
+def test_the_folder_leaves_the_past_as_it_was(world: World) -> None:
+    world.take_in(a_purchase())
+    world.drain()
+    world.clock.move_to(MONDAY + timedelta(hours=5))
+    found = walked(world, folder=edited(world, check_in=CHECK_IN.replace("wait: 2 days", "wait: 3 days")))
+    assert waits(found) == [(MONDAY, MONDAY + 2 * DAY)]
+    assert found.past == walked(world).past
+    ahead = [(move.at, move.until) for move in found.future if move.kind == "wait"]
+    assert ahead == [(world.clock.now(), MONDAY + 3 * DAY)], "how long it is from now on is no part of the past"
+    other = walked(
+        world, folder=edited(world, check_in=CHECK_IN.replace("remind_after: 3 days", "remind_after: 2 days"))
+    )
+    assert not [move for move in other.future if move.kind == "wait"]
+
+
+def test_the_folder_leaves_the_past_of_whom_nobody_has_looked_at_as_it_was_applied_last(world: World) -> None:
+    world.take_in(a_purchase())
+    world.drain()
+    world.clock.move_to(MONDAY + timedelta(hours=5))
+    world.apply(check_in=CHECK_IN.replace("wait: 2 days", "wait: 3 days"))
+    found = walked(world, folder=edited(world, check_in=CHECK_IN.replace("wait: 2 days", "wait: 4 days")))
+    assert waits(found) == [(MONDAY, MONDAY + 3 * DAY)]
+    assert [move.until for move in found.future if move.kind == "wait"] == [MONDAY + 4 * DAY]
 
 
 def test_who_would_be_stranded_by_the_folder_is_refused_until_it_is_decided(world: World) -> None:
@@ -213,6 +241,41 @@ def test_what_they_would_feel_is_about_what_is_to_come(busy: World) -> None:
     assert (over.future, over.feelings) == ([], [])
 
 
+def test_two_letters_that_leave_at_once_are_two_on_one_day(world: World) -> None:
+    two = TIPS.partition("steps:")[0] + "steps:\n  - wait: 1 hour\n  - send: advice\n  - send: advice\n    id: more\n"
+    world.apply(check_in=CHECK_IN, tips=two)
+    world.take_in(a_purchase())
+    world.drain()
+    world.clock.move_to(MONDAY + timedelta(hours=1))
+    found = walked(world)
+    assert [move.at for move in found.future if move.kind == "send"] == [world.clock.now()] * 2
+    (day,) = (one for one in found.feelings if one.kind is FeelKind.SAME_DAY)
+    assert day.letters == ("advice", "advice")
+
+
+def test_orders_that_have_not_arrived_are_told_with_what_listens_to_that(world: World) -> None:
+    world.apply(check_in=CHECK_IN, tips=TIPS.replace("status: live", "status: draft"))
+    world.take_in(a_purchase("T-1", delivered_at=None, status=OrderStatus.PLACED))
+    world.take_in(a_purchase("T-2", delivered_at=None, status=OrderStatus.CANCELLED))
+    world.take_in(a_purchase("T-3"))
+    (found,) = walked(world).under_way
+    assert (found.number, found.is_shipped, found.listening) == ("T-1", False, (("order.delivered", "check-in"),))
+
+
+def test_who_gets_no_letter_at_all_is_told_so(busy: World) -> None:
+    assert walked(busy).suppressed == []
+    suppress(
+        busy.engine,
+        "ana@example.com",
+        reason="asked us",
+        workflow=None,
+        key="never-changes",
+        library=busy.library,
+        clock=busy.clock,
+    )
+    assert [(one.scope, one.reason) for one in walked(busy).suppressed] == [("all", "asked us")]
+
+
 def test_a_halt_is_told_and_seen(busy: World) -> None:
     halt.halt(busy.engine, "a fire", clock=busy.clock)
     found = walked(busy)
@@ -277,7 +340,7 @@ def copies_open() -> int:
     number = 0
     for one in gc.get_objects():
         if isinstance(one, sqlite3.Connection):
-            with suppress(sqlite3.ProgrammingError):  # closed, or another thread's
+            with passing_over(sqlite3.ProgrammingError):  # closed, or another thread's
                 number += one.execute("PRAGMA database_list").fetchone()[2] == ""
     return number
 
