@@ -14,6 +14,7 @@ INSIDE = "inside"
 LEADER = 4  # cells that lead from the words to the number at least, a space before them
 LEAST_ROOM = 16  # cells for the words of a step, however deep in the tree it is
 NOTHING = "(nothing)"
+GO_ON = "go on"  # whom no case of a branch takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,14 @@ def _rows(steps: "Sequence[Step]", picture: "Picture", lines: Lines, margin: str
     for step in steps:
         last = step is steps[-1]
         lead, below = (lines.last, lines.below_last) if last else (lines.step, lines.below)
-        ways = [way for way in ways_through(step) if way.written]
+        ways = ways_through(step)
         hanging = margin + below + (lines.below if ways else "")
         yield _Row(margin + lead, hanging, named_in_words(step), picture.at(step))
         for way in ways:
             final = way is ways[-1]
             lead, deeper = (lines.last, lines.below_last) if final else (lines.step, lines.below)
+            if not way.written:
+                yield _Row(margin + below + lead, margin + below + deeper, f"{way.words}: {GO_ON}")
+                continue
             yield _Row(margin + below + lead, margin + below + deeper + lines.below, way.words)
             yield from _rows(way.do, picture, lines, margin + below + deeper, NOTHING)

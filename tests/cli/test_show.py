@@ -25,9 +25,10 @@ AT_80 = """\
 │  │  │  3) and reply.text is not none
 │  │  ├─ handoff to maria (urgent)
 │  │  └─ stop: a person took over
-│  └─ when no_reply
-│     ├─ wait 30 days, then until 10:00 ························ 1
-│     └─ send still-there
+│  ├─ when no_reply
+│  │  ├─ wait 30 days, then until 10:00 ························ 1
+│  │  └─ send still-there
+│  └─ none of these: go on
 ├─ split subject
 │  ├─ short: 75%, weight 3
 │  │  └─ send thanks
@@ -43,9 +44,10 @@ AT_120 = """\
 │  ├─ when answer == "bad" and (order.total >= 120 or customer.order_count > 3) and reply.text is not none
 │  │  ├─ handoff to maria (urgent)
 │  │  └─ stop: a person took over
-│  └─ when no_reply
-│     ├─ wait 30 days, then until 10:00 ························ 1
-│     └─ send still-there
+│  ├─ when no_reply
+│  │  ├─ wait 30 days, then until 10:00 ························ 1
+│  │  └─ send still-there
+│  └─ none of these: go on
 ├─ split subject
 │  ├─ short: 75%, weight 3
 │  │  └─ send thanks
@@ -69,9 +71,10 @@ Steps
 ├─ wait 1 day ··· 3
 ├─ ask arrived, up to 5 days, reminded after 2 days
 └─ branch
-   └─ when replied
-      ├─ wait 1 day
-      └─ send thanks
+   ├─ when replied
+   │  ├─ wait 1 day
+   │  └─ send thanks
+   └─ none of these: go on
 
 3 runs are inside.
 """
@@ -150,7 +153,7 @@ def test_output_that_is_not_utf_8_is_drawn_with_plain_signs(
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     text, err = start("show", "after-arrival").communicate()
     assert "\n|- wait 1 day ..." in text
-    assert "\n   `- when replied\n" in text
+    assert "\n   |- when replied\n" in text
     svg, _ = start("show", "after-arrival", "--svg").communicate()
     assert "Did it arrive &#8211; w&#233;ll?</title>" in svg
     assert err == ""
