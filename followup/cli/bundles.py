@@ -20,6 +20,7 @@ from followup.cli.deploy import (
 from followup.cli.shared import json_option, make_app, yes_option
 
 if TYPE_CHECKING:
+    from followup.app import App
     from followup.services.history import Past
 
 
@@ -35,7 +36,7 @@ def list_bundles(limit: int, as_json: bool) -> None:
     """
     List the bundles that were applied.
 
-    The newest comes first: that one runs.
+    The newest comes first: that one runs. What changed is marked + where a file is new, and - where it is gone.
     """
     from followup.services import history
 
@@ -51,7 +52,7 @@ def list_bundles(limit: int, as_json: bool) -> None:
     zone = app.clock.now().tzinfo
     output.table(
         ("bundle", "since", "", "what changed"),
-        [(one.hash[:12], output.local(one.at, zone), _how(one), _changed(one.changed)) for one in found],
+        [(one.hash[:12], output.local(one.at, zone), _how(one), _changed(one)) for one in found],
     )
 
 
@@ -60,11 +61,12 @@ def _how(one: "Past") -> str:
     return ", ".join(words)
 
 
-def _changed(paths: tuple[str, ...] | None) -> str:
-    if paths is None:
+def _changed(one: "Past") -> str:
+    if one.changed is None:
         return "everything: it was the first"
-    more = f", and {output.plural(len(paths) - 3, 'file')} more" if len(paths) > 3 else ""
-    return ", ".join(paths[:3]) + more
+    more = f", and {output.plural(len(one.changed) - 3, 'file')} more" if len(one.changed) > 3 else ""
+    signs = dict.fromkeys(one.added, "+ ") | dict.fromkeys(one.removed, "- ")
+    return ", ".join(signs.get(path, "") + path for path in one.changed[:3]) + more
 
 
 @bundles_command.command("show")
@@ -84,7 +86,7 @@ def show_bundle(bundle: str | None, file: str | None, as_json: bool) -> None:
     found = history.get(app.engine, bundle)
     if file is not None:
         if file not in found.files:
-            raise NotFound(f"bundle {found.hash[:12]} has no file {file!r}", hint=find.nearest(file, found.files))
+            raise NotFound(f"bundle {found.hash[:12]} has no file {file!r}", hint=find.nearest_file(file, found.files))
         if as_json:
             output.document({"bundle": found.hash, "file": file, "text": found.files[file]})
         else:
@@ -109,16 +111,11 @@ def diff_bundles(was: str | None, now: str | None, as_json: bool) -> None:
 
     With one BUNDLE: from that to what runs. With none: from what runs to the folder.
     """
-    from followup.authoring.bundle import read_folder
-    from followup.authoring.source import unix_lines
     from followup.services import history
 
     app = make_app()
     older = history.get(app.engine, was).files
-    if was is None:
-        newer: Mapping[str, str] = {path: unix_lines(text) for path, text in read_folder(app.settings.project).items()}
-    else:
-        newer = history.get(app.engine, now).files
+    newer = _in_folder(app) if was is None else history.get(app.engine, now).files
     paths = list(history.differing(older, newer))
     if as_json:
         output.document([{"file": path, "was": older.get(path), "now": newer.get(path)} for path in paths])
@@ -183,5 +180,27 @@ def rollback_bundle(
         return
     output.say(f"Bundle {found.hash[:12]} runs again.")
     tell_applied(app, applied)
+    if _folder_has(app, found.files):
+        output.tell("The folder has the same: there is nothing to undo in it.")
+        return
     output.tell("The folder is as it was: undo the change there too, or the next apply brings it back.")
     output.hint("followup bundles diff", "what differs between what runs and the folder")
+
+
+def _folder_has(app: "App", files: Mapping[str, str]) -> bool:
+    """Tell whether the project folder has these files, and no others."""
+    from followup.errors import FollowupError
+    from followup.services import history
+
+    try:
+        return not list(history.differing(files, _in_folder(app)))
+    except FollowupError:  # there is none, or it cannot be read
+        return False
+
+
+def _in_folder(app: "App") -> Mapping[str, str]:
+    """Return the files of the project folder as a bundle has them."""
+    from followup.authoring.bundle import read_folder
+    from followup.authoring.source import unix_lines
+
+    return {path: unix_lines(text) for path, text in read_folder(app.settings.project).items()}

@@ -1,6 +1,7 @@
 """Finding what an operator named, or saying what it may have been meant to be."""
 
 from collections.abc import Collection
+from pathlib import PurePosixPath
 
 from sqlalchemy import Connection, Engine
 
@@ -57,6 +58,19 @@ def no_workflow(name: str, known: Collection[str]) -> NotFound:
     """Return the error that says so; its hint names the nearest of the *known* ones, or the first of them."""
     hint = nearest(name, known) or (f"There are: {listed(sorted(known))}" if known else "")
     return NotFound(f"there is no workflow {name!r}", hint=hint)
+
+
+def nearest_file(name: str, known: Collection[str]) -> str:
+    """Return a hint at the one of *known* paths that *name* may stand for, or whose file is called so; or nothing."""
+    called: dict[str, list[str]] = {}
+    for path in sorted(known):
+        file = PurePosixPath(path)
+        for short in {file.name, file.stem}:
+            called.setdefault(short, []).append(path)
+    meant = called.get(name) or called.get(did_you_mean(name, called) or "", [])
+    near = did_you_mean(name, known)
+    found = [near] if near and not meant else meant
+    return f"Did you mean {' or '.join(found)}?" if found else ""
 
 
 def nearest(name: str, known: Collection[str]) -> str:

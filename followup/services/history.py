@@ -22,7 +22,8 @@ class Past:
     """
     A bundle that came to run: ``applied``, or because somebody went ``back`` to it.
 
-    ``changed`` are the paths that differ from what ran before; None: nothing did.
+    ``changed`` are the paths that differ from what ran before, with those ``added`` and ``removed``; None: nothing ran
+    before.
     """
 
     hash: str
@@ -30,6 +31,15 @@ class Past:
     how: str
     runs: bool
     changed: tuple[str, ...] | None
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    changed: tuple[str, ...] | None
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 def listing(engine: Engine, *, limit: int) -> list[Past]:
@@ -39,19 +49,21 @@ def listing(engine: Engine, *, limit: int) -> list[Past]:
         listed = [str(one.data["bundle"]) for one in happened[: limit + 1]]
         changes = list(_changes(conn, listed)) if listed else []
     return [
-        Past(hash_, one.at, HOW[one.action], number == 0, changed)
-        for number, (one, hash_, changed) in enumerate(list(zip(happened, listed, changes, strict=False))[:limit])
+        Past(hash_, one.at, HOW[one.action], number == 0, change.changed, change.added, change.removed)
+        for number, (one, hash_, change) in enumerate(list(zip(happened, listed, changes, strict=False))[:limit])
     ]
 
 
-def _changes(conn: Connection, listed: Sequence[str]) -> Iterator[tuple[str, ...] | None]:
+def _changes(conn: Connection, listed: Sequence[str]) -> Iterator[_Change]:
     """Yield what each of *listed* differs in from the next one; of whole folders no more than two are in memory."""
     newer = bundles.load(conn, listed[0]).files
     for hash_ in listed[1:]:
         older = bundles.load(conn, hash_).files
-        yield tuple(differing(older, newer))
+        added = tuple(path for path in sorted(newer) if path not in older)
+        removed = tuple(path for path in sorted(older) if path not in newer)
+        yield _Change(tuple(differing(older, newer)), added, removed)
         newer = older
-    yield None
+    yield _Change(None)
 
 
 def differing(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

@@ -437,6 +437,35 @@ def test_bundles_are_listed_shown_and_compared(waiting: Path, cli: Cli) -> None:
     assert "Did you mean" in cli("bundles", "show", first[:8], "workflows/after-arival.yaml", code=1).err
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("after-arrival", "workflows/after-arrival.yaml"),
+        ("after-arrival.yaml", "workflows/after-arrival.yaml"),
+        ("after-arival", "workflows/after-arrival.yaml"),
+        ("workflows/after-arival.yaml", "workflows/after-arrival.yaml"),
+        ("thanks", "templates/thanks.md"),
+    ],
+)
+def test_a_file_of_a_bundle_is_found_by_its_name(waiting: Path, cli: Cli, typed: str, meant: str) -> None:
+    first = cli("bundles", "list", "--json").document[0]["hash"]
+    assert f"hint: Did you mean {meant}?\n" in cli("bundles", "show", first[:8], typed, code=1).err
+    assert "Did you mean" not in cli("bundles", "show", first[:8], "nothing-like-this", code=1).err
+
+
+def test_files_that_came_and_went_are_marked(waiting: Path, cli: Cli) -> None:
+    (waiting / "workflows/after-arrival.yaml").unlink()
+    (waiting / "workflows/other.yaml").write_text(AT_ONCE.replace("workflow: after-arrival", "workflow: other"))
+    letter = waiting / "templates/thanks.md"
+    letter.write_text(letter.read_text() + "\nMore.\n")
+    cli("apply", "--in-flight", "after-arrival=finish")
+    listed = cli("bundles", "list").out
+    assert "templates/thanks.md, - workflows/after-arrival.yaml, + workflows/other.yaml\n" in listed
+    newest, first = cli("bundles", "list", "--json").document
+    assert (newest["added"], newest["removed"]) == (["workflows/other.yaml"], ["workflows/after-arrival.yaml"])
+    assert (first["added"], first["removed"]) == ([], [])
+
+
 def test_what_is_no_bundle_is_said(waiting: Path, cli: Cli) -> None:
     assert "too short" in cli("bundles", "show", "ab", code=2).err
     assert "there is no bundle" in cli("bundles", "show", "0123456789", code=1).err
@@ -454,6 +483,7 @@ def test_going_back_leads_to_the_same_plan(waiting: Path, cli: Cli) -> None:
     back = cli("bundles", "rollback", "--yes")
     assert "runs again" in back.out
     assert "the next apply brings it back" in back.err
+    assert "followup bundles diff" in back.err
     assert cli("plan", "--json", code=4).document == before
 
 
@@ -480,6 +510,17 @@ def test_going_back_takes_nothing_away_that_was_applied_after_it_was_looked_at(
     assert process.wait() == 1
     assert "something else was applied meanwhile" in " ".join(shown.decode().split())
     assert cli("bundles", "list", "--json").document[0]["hash"] == runs
+
+
+def test_going_back_to_what_the_folder_has_leaves_nothing_to_undo(waiting: Path, cli: Cli) -> None:
+    text = (waiting / "workflows/after-arrival.yaml").read_text()
+    write(waiting, text.replace("wait: 1 day", "wait: 20 hours", 1))
+    cli("apply")
+    write(waiting, text)
+    back = cli("bundles", "rollback", "--yes")
+    assert "The folder has the same" in back.err
+    assert "brings it back" not in back.err
+    assert "followup bundles diff" not in back.err
 
 
 def test_going_back_again_goes_back_further(waiting: Path, cli: Cli) -> None:
