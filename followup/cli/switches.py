@@ -61,6 +61,7 @@ def pause_command(workflow: str, reason: str, as_json: bool) -> None:
                 "in_file": paused.in_file,
                 "inside": paused.inside.runs,
                 "due": paused.due,
+                "due_later": paused.due_later,
                 "held": paused.held,
             }
         )
@@ -78,7 +79,7 @@ def _tell_paused(app: "App", workflow: str, paused: "Paused") -> None:
     else:
         output.say(f"{workflow} is paused: nobody comes in, and its letters wait.")
     inside = "1 run is inside" if paused.inside.runs == 1 else f"{paused.inside.runs:,} runs are inside"
-    output.say(f"{inside}; letters: {paused.due:,} due, {paused.held:,} held.")
+    output.say(f"{inside}; letters: {paused.due:,} due by now, {paused.due_later:,} due later, {paused.held:,} held.")
     output.hint(f"followup resume {workflow}", "shows what would leave, and lets it go on")
 
 
@@ -91,7 +92,7 @@ def resume_command(workflow: str, dry_run: bool, yes: bool, as_json: bool) -> No
     """
     Let a paused or archived WORKFLOW go on.
 
-    First it says what would become of the letters that are held or due, by asking every gate, and asks
+    First it says what would become of the letters that are held, or due by now, by asking every gate, and asks
     whether to go on. Where nobody can be asked it does nothing without --yes, unless no letter waits.
     Runs that ended when a workflow was archived stay so.
     """
@@ -142,9 +143,9 @@ def _tell_preview(app: "App", workflow: str, foreseen: "Preview") -> None:
     since = output.local(switched.since, zone)
     output.entry("", f"{workflow} is {switched.status.value} since {since}: {switched.reason}")
     if not foreseen.letters:
-        output.say("No letter of it is held or due.")
+        output.say("No letter of it is held, or due by now.")
     else:
-        output.say(f"If it goes on now, of {output.plural(len(foreseen.letters), 'letter')} held or due:")
+        output.say(f"If it goes on now, of {output.plural(len(foreseen.letters), 'letter')} held, or due by now:")
     rows = []
     for fate, reason, letters in foreseen.groups():
         does = DOES[fate.value][len(letters) > 1] + (_when(letters, zone) if fate is Fate.LATER else "")
@@ -153,6 +154,8 @@ def _tell_preview(app: "App", workflow: str, foreseen: "Preview") -> None:
     moving = foreseen.moving_on
     if moving:
         output.say(f"and {output.plural(moving, 'run')} {'moves' if moving == 1 else 'move'} on at once.")
+    if later := foreseen.due_later:
+        output.say(f"{output.plural(later, 'letter')} {'is' if later == 1 else 'are'} due later, and not among these.")
     if rows:
         output.say()
         output.table(("customer", "order", "letter", "what", "why"), rows)
@@ -193,6 +196,7 @@ def _as_document(foreseen: "Preview") -> dict[str, object]:
         "unseen": foreseen.unseen,
         "moving_on": foreseen.moving_on,
         "first": foreseen.first,
+        "due_later": foreseen.due_later,
         "letters": [asdict(one) for one in foreseen.letters],
     }
 

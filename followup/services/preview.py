@@ -60,7 +60,7 @@ class Preview:
     The letters that are held or due by now, with what would become of each, grouped by that and why.
 
     ``unseen`` newer ones were too many to be looked at. ``moving_on`` counts runs that would be looked at at once; what
-    they do then is not foreseen. ``first`` letters would have to be read by a person.
+    they do then is not foreseen. ``first`` letters would have to be read by a person; ``due_later`` are not due yet.
     """
 
     switch: Switch
@@ -68,6 +68,7 @@ class Preview:
     unseen: int
     moving_on: int
     first: int
+    due_later: int
 
     def groups(self) -> Iterator[tuple[Fate, str, Sequence[Foreseen]]]:
         """Yield what becomes of letters and why, with the letters; the first to leave first."""
@@ -102,6 +103,7 @@ def foresee(
         with writing(engine, "preview") as conn:
             _hold_counting(conn, workflow, library)
             ids = unsent.waiting_ids(conn, workflow, now=now)
+            due_later = unsent.count_waiting(conn, workflow, now=now).later
             resumed = lift(conn, workflow, library=library, now=now)
             if resumed is None:
                 raise _TakeBack(None)
@@ -113,6 +115,7 @@ def foresee(
                     unseen=len(ids[most:]),
                     moving_on=enrollments.count_due(conn, workflow, now=now),
                     first=resumed.first,
+                    due_later=due_later,
                 )
             )
     except _TakeBack as done:

@@ -8,7 +8,6 @@ from itertools import islice
 from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
-from followup.core.message import MessageState
 from followup.core.workflow import WorkflowStatus
 from followup.errors import UsageError
 from followup.services import deploy, find
@@ -43,7 +42,8 @@ class Paused:
     """
     How a workflow stands still from now on, or (not ``changed``) since it was switched before.
 
-    ``in_file`` is the status its file has; None: the file is gone. ``due`` and ``held`` count its letters.
+    ``in_file`` is the status its file has; None: the file is gone. ``due`` (by now), ``due_later`` and
+    ``held`` count its letters.
     """
 
     switch: Switch
@@ -51,6 +51,7 @@ class Paused:
     in_file: WorkflowStatus | None
     inside: Inside
     due: int
+    due_later: int
     held: int
 
 
@@ -91,14 +92,15 @@ def pause(engine: Engine, workflow: str, reason: str, *, library: Library, clock
             switches.set_(conn, workflow, switch.status, reason=reason, now=now)
             audit.add(conn, "workflow.pause", {"workflow": workflow, "reason": reason}, now=now)
     with reading(engine) as conn:  # the brake is on, however long the counting takes
-        waiting = unsent.count_waiting(conn, workflow)
+        waiting = unsent.count_waiting(conn, workflow, now=now)
         return Paused(
             switch=switch,
             changed=known is None,
             in_file=in_file,
             inside=count_inside(conn, workflow),
-            due=waiting[MessageState.DUE],
-            held=waiting[MessageState.HELD],
+            due=waiting.due,
+            due_later=waiting.later,
+            held=waiting.held,
         )
 
 

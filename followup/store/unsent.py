@@ -26,6 +26,15 @@ class Unsent:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many letters are due by now, due later, and held."""
+
+    due: int
+    later: int
+    held: int
+
+
 def count(conn: Connection) -> list[Unsent]:
     """Return how many letters have not left yet, by workflow, step, letter, sender and language."""
     columns = messages.c.workflow, messages.c.step, messages.c.letter, messages.c.sender, customers.c.language
@@ -36,13 +45,15 @@ def count(conn: Connection) -> list[Unsent]:
     return [Unsent(**row) for row in conn.execute(grouped).mappings()]
 
 
-def count_waiting(conn: Connection, workflow: str) -> dict[MessageState, int]:
-    """Return how many messages of *workflow* are due (now or later) and how many are held."""
-    counts = {}
-    for state in (MessageState.DUE, MessageState.HELD):
-        theirs = messages.c.workflow == workflow, messages.c.state == literal_column(f"'{state.value}'")
-        counts[state] = conn.scalar(select(func.count()).select_from(messages).where(*theirs)) or 0
-    return counts
+def count_waiting(conn: Connection, workflow: str, *, now: datetime) -> Waiting:
+    """Return how many messages of *workflow* wait, those that are due told by *now* (business time, inclusive)."""
+    counts = []
+    due_ = messages.c.state == literal_column("'due'")
+    for waits in (due_ & (messages.c.due_at <= now), due_, messages.c.state == literal_column("'held'")):
+        theirs = messages.c.workflow == workflow, waits
+        counts.append(conn.scalar(select(func.count()).select_from(messages).where(*theirs)) or 0)
+    due, ever, held = counts
+    return Waiting(due, ever - due, held)
 
 
 def waiting_ids(conn: Connection, workflow: str, *, now: datetime) -> list[int]:

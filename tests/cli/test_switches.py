@@ -5,10 +5,14 @@ import pty
 import re
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from followup.store.engine import make_engine, writing
+from followup.store.schema import messages
 from tests.cli.conftest import Cli
 from tests.cli.shop import WORKFLOW, delivered_lately
 
@@ -50,7 +54,7 @@ def held(project: Path, cli: Cli) -> Path:
 
 PREVIEW = """\
 after-arrival is paused since Thu 01 Jan 2026 09:00 +01:00: wrong price
-If it goes on now, of 8 letters held or due:
+If it goes on now, of 8 letters held, or due by now:
       3  leave at once
       2  leave later, Thu 01 Jan 2026 09:00 +01:00: 3 letters of this workflow in the last 24 hours
       1  is skipped: no longer true: order.total < 100
@@ -70,7 +74,7 @@ l6@example.com  L-6    arrived  cancelled  the order was cancelled
 """
 ON_A_TERMINAL = """\
 after-arrival is paused since Thu 01 Jan 2026 09:00 +01:00: wrong price
-If it goes on now, of 8 letters held or due:
+If it goes on now, of 8 letters held, or due by now:
       3  leave at once
       2  leave later, Thu 01 Jan 2026 09:00 +01:00: 3 letters of this workflow
          in the last 24 hours
@@ -98,7 +102,8 @@ l6@example.com  L-6    arrived  cancelled  the order was cancelled
 def test_pausing_says_who_is_inside_and_again_since_when(held: Path, cli: Cli) -> None:
     again = cli("pause", "after-arrival", "--reason", "another")
     assert steady(again.out) == (
-        f"after-arrival is paused already, since {SOMETIME}: wrong price\n8 runs are inside; letters: 0 due, 8 held.\n"
+        f"after-arrival is paused already, since {SOMETIME}: wrong price\n"
+        "8 runs are inside; letters: 0 due by now, 0 due later, 8 held.\n"
     )
     assert again.err.startswith("  followup resume after-arrival ")
     document = cli("pause", "after-arrival", "--json").document
@@ -111,6 +116,7 @@ def test_pausing_says_who_is_inside_and_again_since_when(held: Path, cli: Cli) -
         "in_file": "live",
         "inside": 8,
         "due": 0,
+        "due_later": 0,
         "held": 8,
     }
 
@@ -119,7 +125,8 @@ def test_pausing_for_the_first_time(project: Path, cli: Cli) -> None:
     cli("apply")
     first = cli("pause", "after-arrival")
     assert first.out == (
-        "after-arrival is paused: nobody comes in, and its letters wait.\n0 runs are inside; letters: 0 due, 0 held.\n"
+        "after-arrival is paused: nobody comes in, and its letters wait.\n"
+        "0 runs are inside; letters: 0 due by now, 0 due later, 0 held.\n"
     )
     assert cli("pause", "after-arival", code=1).err == (
         "error: there is no workflow 'after-arival'\nhint: Did you mean 'after-arrival'?\n"
@@ -193,7 +200,7 @@ def test_where_no_letter_waits_nobody_is_asked(project: Path, cli: Cli) -> None:
     done = cli("resume", "after-arrival")
     assert steady(done.out) == (
         f"after-arrival is paused since {SOMETIME}: lunch\n"
-        "No letter of it is held or due.\n"
+        "No letter of it is held, or due by now.\n"
         "after-arrival goes on; no letter was held for it.\n"
     )
 
@@ -275,3 +282,18 @@ def test_archiving_says_first_who_is_inside(held: Path, cli: Cli) -> None:
     }
     assert cli("archive", "after-arrival", code=1).err == "Nobody comes in any more. Nothing was done: add --yes.\n"
     assert cli("resume", "after-arrival").out.endswith("after-arrival goes on; no letter was held for it.\n")
+
+
+def test_letters_that_are_due_later_are_told_apart_before_and_after(project: Path, cli: Cli) -> None:
+    (project / "workflows/after-arrival.yaml").write_text(AT_ONCE)
+    (project / "new.csv").write_text(delivered_lately(2, days_ago=0.1))
+    cli("apply")
+    cli("import", "orders", "new.csv", "--enroll")
+    cli("halt", "--reason", "a fire")
+    cli("worker", "--once")
+    with writing(make_engine(f"sqlite:///{project / 'followup.db'}"), "test") as conn:
+        conn.execute(update(messages).values(state="due", due_at=datetime(2990, 1, 1, tzinfo=UTC)))
+    paused = cli("pause", "after-arrival")
+    assert "2 runs are inside; letters: 0 due by now, 2 due later, 0 held.\n" in paused.out
+    resumed = cli("resume", "after-arrival")
+    assert "No letter of it is held, or due by now.\n2 letters are due later, and not among these.\n" in resumed.out

@@ -67,8 +67,8 @@ def write_letters(shop: World) -> None:
     advance(shop.engine, ids, library=shop.library, clock=shop.clock)
 
 
-def pause(shop: World) -> None:
-    switch.pause(shop.engine, "check-in", "a moment", library=shop.library, clock=shop.clock)
+def pause(shop: World) -> switch.Paused:
+    return switch.pause(shop.engine, "check-in", "a moment", library=shop.library, clock=shop.clock)
 
 
 def foresee(shop: World, workflow: str = "check-in") -> Preview | None:
@@ -240,10 +240,11 @@ def test_what_is_due_later_is_not_of_this_moment(engine: Engine, tmp_path: Path)
     shop.clock.move_to(MONDAY + HOUR)
     shop.take_in(*people(1))
     shop.drain()
-    pause(shop)
+    told = pause(shop)
     seen = foresee(shop)
     assert seen is not None
-    assert seen.letters == ()
+    assert (seen.letters, seen.due_later) == ((), 1)
+    assert (told.due, told.due_later, told.held) == (0, 1, 0)
 
 
 def test_while_everything_is_halted_nothing_leaves(engine: Engine, tmp_path: Path) -> None:
