@@ -75,7 +75,11 @@ def check(email: str, as_json: bool) -> None:
 @click.option("--workflow", metavar="NAME", shell_complete=completion.workflows, help="Only letters of this workflow.")
 @click.option("--reason", default="asked us", show_default=True, help="Shown wherever a letter is not sent for it.")
 def add(email: str, workflow: str | None, reason: str) -> None:
-    """Write to EMAIL no more."""
+    """
+    Write to EMAIL no more.
+
+    Whatever they are inside of ends with it, unless it is for one --workflow, of which only the letters do not go.
+    """
     from followup.services import suppress
 
     app = make_app()
@@ -83,7 +87,14 @@ def add(email: str, workflow: str | None, reason: str) -> None:
     new = suppress.suppress(
         app.engine, email, reason=reason, workflow=workflow, key=key, library=app.library, clock=app.clock
     )
-    output.say(f"No letters go to {email} any more." if new else f"{email} was suppressed already.")
+    if new is None:
+        output.say(f"{email} was suppressed already.")
+        return
+    output.say(f"No letters{f' of {workflow}' if workflow else ''} go to {email} any more.")
+    if new.ending:
+        output.say(
+            f"{output.plural(new.ending, 'run')} of theirs {'ends' if new.ending == 1 else 'end'} by it, for good."
+        )
 
 
 @suppressions_command.command("remove")

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from followup.clock import Clock
 from followup.core.customer import InvalidAddress, normalize_address
+from followup.core.enrollment import EnrollmentState
 from followup.core.events import EventKind
 from followup.errors import FollowupError, NotFound, UsageError
 from followup.services import find
@@ -45,6 +46,13 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppressed:
+    """What is new on the list, and how many runs of the customer end by it, as soon as a worker looks at them."""
+
+    ending: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Line:
     hash: str
     scope: str
@@ -55,9 +63,9 @@ class _Line:
 
 def suppress(
     engine: Engine, email: str, *, reason: str, workflow: str | None, key: str, library: Library, clock: Clock
-) -> bool:
+) -> Suppressed | None:
     """
-    Write to *email* no more, or no letter of *workflow*; return False if that was so already.
+    Write to *email* no more, or no letter of *workflow*; return None if that was so already.
 
     A customer leaves every run it concerns, as if they had unsubscribed themselves.
 
@@ -71,9 +79,17 @@ def suppress(
             raise find.no_workflow(workflow, library.newest(conn).workflows)
         line = _Line(suppressions.address_hash(address, key), workflow or ALL, reason, None, address)
         added = bool(_add(conn, [line], now))
-        if added:
-            audit.add(conn, "suppressions.add", {"scope": workflow or ALL, "reason": reason}, now=now)
-    return added
+        if not added:
+            return None
+        audit.add(conn, "suppressions.add", {"scope": workflow or ALL, "reason": reason}, now=now)
+        return Suppressed(ending=_inside(conn, address) if workflow is None else 0)
+
+
+def _inside(conn: Connection, address: str) -> int:
+    """Return how many runs of the customer at *address* stand at a step."""
+    customer_id = customers.id_of_address(conn, address)
+    runs = enrollments.of_customer(conn, customer_id) if customer_id is not None else []
+    return sum(run.enrollment.state is EnrollmentState.ACTIVE for run in runs)
 
 
 def lift(engine: Engine, email: str, *, workflow: str | None, key: str, clock: Clock) -> None:

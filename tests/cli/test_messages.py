@@ -123,13 +123,17 @@ def test_a_restored_database_is_told_so(shop: Path, cli: Cli) -> None:
 
 def test_addresses_are_added_checked_listed_and_taken_back(shop: Path, cli: Cli) -> None:
     assert cli("suppressions", "list").out == "Nobody is suppressed.\n"
-    assert cli("suppressions", "add", "l1@example.com").out == "No letters go to l1@example.com any more.\n"
+    assert cli("suppressions", "add", "l1@example.com").out == (
+        "No letters go to l1@example.com any more.\n1 run of theirs ends by it, for good.\n"
+    )
+    assert cli("suppressions", "add", "nobody@example.com").out == "No letters go to nobody@example.com any more.\n"
     assert cli("suppressions", "add", "L1@example.com").out == "L1@example.com was suppressed already.\n"
-    cli("suppressions", "add", "l2@example.com", "--workflow", "after-arrival", "--reason", "not this one")
+    for_one = cli("suppressions", "add", "l2@example.com", "--workflow", "after-arrival", "--reason", "not this one")
+    assert for_one.out == "No letters of after-arrival go to l2@example.com any more.\n"
     checked = cli("suppressions", "check", "l2@example.com", code=1)
     assert checked.out.startswith("letters of after-arrival: not this one, since ")
     assert cli("suppressions", "check", "l3@example.com").out == "l3@example.com is not suppressed.\n"
-    assert len(cli("suppressions", "list", "--json").document) == 2
+    assert len(cli("suppressions", "list", "--json").document) == 3
     assert "@" not in cli("suppressions", "list").out
     cli("suppressions", "remove", "l1@example.com", "--yes")
     assert cli("suppressions", "check", "l1@example.com").code == 0

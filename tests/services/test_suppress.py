@@ -13,7 +13,7 @@ KEY = "never-changes"
 ANA, BEN = "ana@example.com", "ben@example.com"
 
 
-def add(world: World, email: str, workflow: str | None = None) -> bool:
+def add(world: World, email: str, workflow: str | None = None) -> suppress.Suppressed | None:
     return suppress.suppress(
         world.engine, email, reason="asked us", workflow=workflow, key=KEY, library=world.library, clock=world.clock
     )
@@ -33,7 +33,7 @@ def scopes(world: World, email: str) -> list[tuple[str, str]]:
 
 def test_an_address_is_added_once_and_its_runs_end(world: World) -> None:
     world.take_in(a_purchase("T-1"), a_purchase("T-2"), a_purchase("T-3", email=BEN))
-    assert add(world, "Ana@Example.com")
+    assert add(world, "Ana@Example.com") == suppress.Suppressed(ending=2)
     assert not add(world, ANA)
     world.later(days=2)
     states = {(run.customer_id, run.state, run.outcome) for run in world.rows("enrollments")}
@@ -45,7 +45,7 @@ def test_an_address_is_added_once_and_its_runs_end(world: World) -> None:
 def test_for_one_workflow_it_stops_that_one(world: World) -> None:
     world.apply(check_in=CHECK_IN, second=CHECK_IN.replace("check-in", "second"))
     world.take_in(a_purchase())
-    assert add(world, ANA, "second")
+    assert add(world, ANA, "second") == suppress.Suppressed(ending=0)
     world.later(days=2)
     assert {row.workflow: row.state for row in world.rows("messages")} == {
         "check-in": "accepted",
