@@ -218,7 +218,8 @@ def _tell_replies(learned: "Lessons") -> None:
         waiting = learned.waiting
         one = waiting.customers == 1
         since = output.local(waiting.since, calendars.zone(waiting.timezone) or calendars.UTC)
-        _line(waiting.customers, f"{'customer waits' if one else 'customers wait'} for an answer from us")
+        who = "customer who came in waits" if one else "customers who came in wait"
+        _line(waiting.customers, f"{who} for an answer from us, on any matter")
         output.entry(" " * 15, f"{'' if one else 'the longest '}since {since}")
 
 

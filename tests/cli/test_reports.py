@@ -124,7 +124,7 @@ Too few to tell: it takes 50 runs on each side at least.
 
 What came back
       2        mails by people
-      6        customers wait for an answer from us
+      6        customers who came in wait for an answer from us, on any matter
                the longest since Tue 03 Mar 2020 15:00 +01:00
 
 Goal: order.placed within 30 days of coming in
