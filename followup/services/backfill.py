@@ -18,7 +18,7 @@ from followup.errors import NotFound, UsageError
 from followup.services import facts, find
 from followup.services.enroll import Entered, Entry, enroll
 from followup.services.library import Library
-from followup.store import audit, enrollments, events, orders
+from followup.store import audit, enrollments, events, lessons, orders
 from followup.store.engine import writing
 
 BATCH = 200
@@ -61,14 +61,14 @@ def trigger(
     the same way and then takes everything back.
 
     Raises:
-        NotFound: no such workflow or order, or the trigger has not happened to the order.
+        NotFound: no such workflow (any more) or order, or the trigger has not happened to the order.
         UsageError: the workflow is not live.
     """
     now = clock.now()
     try:
         with writing(engine, "backfill") as conn:
             bundle = library.newest(conn)
-            workflow = _workflow(bundle, workflow_name)
+            workflow = _workflow(conn, bundle, workflow_name)
             wanted = (
                 _of_order(conn, workflow, order_number) if order_number else _since(conn, workflow, since or now, now)
             )
@@ -84,9 +84,12 @@ def trigger(
     return asked
 
 
-def _workflow(bundle: Bundle, name: str) -> Workflow:
+def _workflow(conn: Connection, bundle: Bundle, name: str) -> Workflow:
     workflow = bundle.workflows.get(name)
     if workflow is None:
+        if name in lessons.known_workflows(conn):
+            back = f"Put workflows/{name}.yaml back, then followup apply; followup bundles list says when it went"
+            raise NotFound(f"workflow {name!r} was deleted, and takes nobody in any more", hint=back)
         raise find.no_workflow(name, bundle.workflows)
     if workflow.status is not WorkflowStatus.LIVE:
         back = f"followup resume {name}" if name in bundle.switched else "Set status: live, then followup apply"

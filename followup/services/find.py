@@ -22,7 +22,7 @@ def customer_id(conn: Connection, address: str, *, typed: str | None = None) -> 
     """
     found = customers.id_of_address(conn, address)
     if found is None:
-        hint = nearest(address, customers.addresses(conn))
+        hint = nearest_address(address, customers.addresses(conn))
         raise NotFound(f"{typed or address} is no customer on the record", hint=hint)
     return found
 
@@ -70,7 +70,23 @@ def nearest_file(name: str, known: Collection[str]) -> str:
     meant = called.get(name) or called.get(did_you_mean(name, called) or "", [])
     near = did_you_mean(name, known)
     found = [near] if near and not meant else meant
-    return f"Did you mean {' or '.join(found)}?" if found else ""
+    return f"Did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+def nearest_address(address: str, known: Collection[str]) -> str:
+    """
+    Return a hint at the one of *known* addresses that *address* may stand for, or nothing.
+
+    Both sides of the @ have to be near: most addresses are alike in where they are.
+    """
+    local, _, domain = address.rpartition("@")
+    theirs: dict[str, list[str]] = {}
+    for one in known:
+        theirs.setdefault(one.rpartition("@")[2], []).append(one.rpartition("@")[0])
+    near = sorted((one for one in theirs if did_you_mean(domain, [one])), key=lambda one: (one != domain, one))
+    domains = {name: where for where in reversed(near) for name in theirs[where]}
+    meant = did_you_mean(local, domains)
+    return f"Did you mean {f'{meant}@{domains[meant]}'!r}?" if meant else ""
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -115,7 +115,7 @@ def _not_suppressed(conn: Connection, email: str, scope: str, scopes: Sequence[s
 def meant_address(conn: Connection, email: str) -> str:
     """Return a hint at the customer whose address *email* may stand for; nothing when it is one."""
     address, known = normalize_address(email), customers.addresses(conn)
-    return "" if address in known else find.nearest(address, known)
+    return "" if address in known else find.nearest_address(address, known)
 
 
 def meant(engine: Engine, email: str) -> str:

@@ -449,8 +449,18 @@ def test_bundles_are_listed_shown_and_compared(waiting: Path, cli: Cli) -> None:
 )
 def test_a_file_of_a_bundle_is_found_by_its_name(waiting: Path, cli: Cli, typed: str, meant: str) -> None:
     first = cli("bundles", "list", "--json").document[0]["hash"]
-    assert f"hint: Did you mean {meant}?\n" in cli("bundles", "show", first[:8], typed, code=1).err
+    assert f"hint: Did you mean {meant!r}?\n" in cli("bundles", "show", first[:8], typed, code=1).err
     assert "Did you mean" not in cli("bundles", "show", first[:8], "nothing-like-this", code=1).err
+
+
+def test_a_deleted_workflow_takes_nobody_in_and_it_is_said_why(waiting: Path, cli: Cli) -> None:
+    (waiting / "workflows/after-arrival.yaml").unlink()
+    (waiting / "workflows/other.yaml").write_text(AT_ONCE.replace("workflow: after-arrival", "workflow: other"))
+    cli("apply", "--in-flight", "after-arrival=finish")
+    refused = cli("trigger", "after-arrival", "--order", "L-1", code=1).err
+    assert "error: workflow 'after-arrival' was deleted, and takes nobody in any more\n" in refused
+    assert "hint: Put workflows/after-arrival.yaml back, then followup apply" in refused
+    assert "there is no workflow 'never-was'" in cli("trigger", "never-was", "--order", "L-1", code=1).err
 
 
 def test_files_that_came_and_went_are_marked(waiting: Path, cli: Cli) -> None:

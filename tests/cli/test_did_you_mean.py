@@ -100,6 +100,13 @@ def test_an_event_that_a_workflow_names_needs_no_hint(known: Path, cli: Cli) -> 
     assert "Did you mean" not in cli("event", "support.solved", "--customer", "ana@example.com").err
 
 
+@pytest.mark.parametrize("address", ["nobody@example.com", "eva@example.com", "ana@nowhere.test"])
+def test_an_address_that_is_like_another_only_in_where_it_is_gets_no_hint(known: Path, cli: Cli, address: str) -> None:
+    for args in (("walk", address), ("why", address), ("customers", "show", address)):
+        assert "Did you mean" not in cli(*args, code=1).err
+    assert cli("suppressions", "check", address).err == ""
+
+
 def test_an_address_that_is_known_needs_no_hint(known: Path, cli: Cli) -> None:
     assert cli("suppressions", "check", "ana@example.com").err == ""
     hint = cli("suppressions", "remove", "bo@example.com", "--yes", code=1).err

@@ -168,7 +168,8 @@ def test_who_would_be_stranded_by_the_folder_is_said(inside: Path, cli: Cli) -> 
 
 
 def test_slips_are_explained(inside: Path, cli: Cli) -> None:
-    assert "Did you mean 'l1@example.com'?" in cli("walk", "l2@example.com", code=1).err
+    assert "Did you mean 'l1@example.com'?" in cli("walk", "l11@example.com", code=1).err
+    assert "Did you mean" not in cli("walk", "nobody@example.com", code=1).err
     assert "is not a mail address" in cli("walk", "nobody", code=1).err
     assert cli("walk", "L-1", code=1).err == (
         "error: 'L-1' is not a mail address but the number of an order, of l1@example.com\n"
