@@ -204,7 +204,7 @@ def _tell_orders(under_way: "Sequence[UnderWay]") -> None:
 
 def _hint_at_arrival(under_way: "Sequence[UnderWay]") -> None:
     """Say how to see what the newest order's way to the customer would begin."""
-    for newest in under_way[-1:]:
+    for newest in [one for one in under_way if not one.is_shared][-1:]:
         for event, name in newest.listening[:MOST_HINTED]:
             output.hint(f"followup simulate {name} --order {shlex.quote(newest.number)}", f"what comes of {event}")
         if (more := len(newest.listening) - MOST_HINTED) > 0:
@@ -247,10 +247,11 @@ def _in_short(way: "Way", question: "Question", zone: tzinfo, days: int) -> str:
     told = [_told(move, question, zone) for move in _nearest(way, question)]
     if left := _left_out(way, question):
         told.append(f"and {left:,} more")
-    elif not told:
-        told.append("nothing else")
+    within = output.plural(days, "day")
+    if not told:
+        told.append("nothing else" if way.ended else f"nothing else within {within}")
     if not way.ended:
-        told.append(f"then more, after the {output.plural(days, 'day')}")
+        told.append(f"more comes after {within}")
     return "; ".join(told)
 
 

@@ -63,12 +63,13 @@ class Question:
 class UnderWay:
     """
     An order that stands and has not arrived; ``listening`` has the events still to come, and which live
-    workflow each may begin.
+    workflow each may begin. ``is_shared`` tells whether another shop has an order of that number.
     """
 
     number: str
     is_shipped: bool
     listening: tuple[tuple[str, str], ...]
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ def walk(
         bundle = folder.bundle if folder else library.newest(conn)
         customer = customers.load(conn, [customer_id], now=now)[customer_id]
         past = moves(conn, customer_id, library=library)
-        under_way = _under_way(orders.of_customer(conn, customer_id), bundle, now)
+        under_way = _under_way(conn, orders.of_customer(conn, customer_id), bundle, now)
         suppressed = suppressions.of(conn, suppressions.address_hash(address, post.suppression_key))
         halted = [halt.reason for halt in halts.current(conn).values()]
     happened = set(past)
@@ -198,7 +199,7 @@ def _address(conn: Connection, typed: str) -> str:
         ) from None
 
 
-def _under_way(bought: Iterable[Order], bundle: Bundle, now: datetime) -> list[UnderWay]:
+def _under_way(conn: Connection, bought: Iterable[Order], bundle: Bundle, now: datetime) -> list[UnderWay]:
     """Return the orders that stand and have not arrived by *now*, the oldest first."""
     found = []
     live = [one for _, one in sorted(bundle.workflows.items()) if one.status is WorkflowStatus.LIVE]
@@ -208,7 +209,8 @@ def _under_way(bought: Iterable[Order], bundle: Bundle, now: datetime) -> list[U
         shipped = order.fulfilled_at is not None and order.fulfilled_at <= now
         ahead = [EventKind.ORDER_DELIVERED] if shipped else [EventKind.ORDER_FULFILLED, EventKind.ORDER_DELIVERED]
         listening = [(event.value, one.name) for event in ahead for one in live if one.trigger.event == event]
-        found.append(UnderWay(order.number, shipped, tuple(listening)))
+        shared = len(orders.find(conn, order.number)) > 1
+        found.append(UnderWay(order.number, shipped, tuple(listening), is_shared=shared))
     return found
 
 

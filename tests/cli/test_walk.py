@@ -216,7 +216,9 @@ def test_what_is_compared_and_when_an_answer_comes_is_said_once(inside: Path, cl
     assert "that silence would not" in head
     assert "a day later" in head
     short = cli("walk", "l1@example.com", "--days", "2").out
-    assert [line for line in short.splitlines() if line.endswith("nothing else; then more, after the 2 days")]
+    assert [
+        line for line in short.splitlines() if line.endswith("  nothing else within 2 days; more comes after 2 days")
+    ]
 
 
 UNDER_WAY = """\

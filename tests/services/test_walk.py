@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from contextlib import suppress as passing_over
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -258,7 +259,11 @@ def test_orders_that_have_not_arrived_are_told_with_what_listens_to_that(world: 
     world.take_in(a_purchase("T-1", delivered_at=None, status=OrderStatus.PLACED))
     world.take_in(a_purchase("T-2", delivered_at=None, status=OrderStatus.CANCELLED))
     world.take_in(a_purchase("T-3"))
+    assert not walked(world).under_way[0].is_shared
+    elsewhere = a_purchase("T-1", email="ben@example.com", delivered_at=None, status=OrderStatus.PLACED)
+    world.take_in(replace(elsewhere, order=replace(elsewhere.order, source="other")))
     (found,) = walked(world).under_way
+    assert found.is_shared, "a command could not tell which of them is meant"
     assert (found.number, found.is_shipped, found.listening) == ("T-1", False, (("order.delivered", "check-in"),))
 
 
