@@ -288,7 +288,7 @@ def _what(move: "Move") -> str:
         return f"{word} {move.workflow}"
     if move.kind in {"handoff", "remember"}:
         return f"{word} {move.reason}"
-    return f"{word} {move.letter or ''}".strip() if move.kind not in {"opened", "closed"} else word
+    return word if move.kind in {"opened", "closed"} else f"{word} {move.letter or move.step or ''}".strip()
 
 
 def _felt(feeling: Feeling, zone: tzinfo) -> str:

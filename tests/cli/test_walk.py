@@ -36,6 +36,17 @@ def test_past_now_and_future_stand_one_below_the_other(inside: Path, cli: Cli) -
     assert (inside / "followup.db").read_bytes() == before
 
 
+def test_what_an_answer_skips_is_named(project: Path, cli: Cli) -> None:
+    head = WORKFLOW.partition("  - branch:\n")[0].replace("hours: 09:00-18:00", "hours: 09:00-08:59")
+    remember = '  - remember: {customer.words: "{{ reply.text }}"}\n'
+    (project / "workflows" / "after-arrival.yaml").write_text(head + remember)
+    (project / "orders.csv").write_text(delivered_lately(1, days_ago=0.5))
+    cli("apply")
+    cli("import", "orders", "orders.csv", "--enroll")
+    cli("worker", "--once")
+    assert "skipped remember-1;" in cli("walk", "l1@example.com").out
+
+
 def test_as_a_document(inside: Path, cli: Cli) -> None:
     told = cli("walk", "L1@example.com", "--json").document
     assert list(told) == [
