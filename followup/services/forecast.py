@@ -58,8 +58,7 @@ class Forecast:
     """
     Plays runs on until ``until``.
 
-    ``objections`` has by run why the first of its letters that was tried at once did not leave, and ``postponed`` until
-    when letters wait that would leave only after ``until``, with the zones of their customers.
+    ``objections`` has by run why the first of its letters that was tried at once did not leave.
 
     Args:
         left_today: by workflow that counts them: when letters left in the last 24 hours.
@@ -79,7 +78,7 @@ class Forecast:
         self.today = {name: list(left) for name, left in left_today.items()}
         self.left: list[Leaving] = []
         self.objections: dict[int, Verdict] = {}
-        self.postponed: list[tuple[datetime, ZoneInfo]] = []
+        self._postponed: dict[tuple[int, str, int], tuple[datetime, ZoneInfo]] = {}  # by run, step and round
         self.lately: dict[int, list[tuple[datetime, int, str]]] = {}  # by customer: when, of which run and step
         self.waiting: dict[int, datetime] = {}  # by customer who was handed to a person: since when they wait
         self.handed: Counter[str] = Counter()  # by person: how many of them
@@ -167,6 +166,11 @@ class Forecast:
                 self._try(run, run.letters[letter], at)
         return self.left
 
+    @property
+    def postponed(self) -> list[tuple[datetime, ZoneInfo]]:
+        """Return until when letters wait that do not leave by ``until``, with the zones of their customers."""
+        return list(self._postponed.values())
+
     def _plan(self, at: datetime, run: _Run, letter: tuple[str, int] | None) -> None:
         if at <= self.until:
             priority = -run.known.workflow.priority if letter else -1_000  # runs are looked at before letters leave
@@ -253,6 +257,7 @@ class Forecast:
             self._plan(letter.not_after + INSTANT, run, key)  # it is blocked until it expires
         elif verdict is None:
             del run.letters[key]
+            self._postponed.pop((run.known.stored.id, *key), None)
             self.left.append(Leaving(at, name, letter.letter))
             self.lately.setdefault(customer, []).append((at, *own))
             self.today.setdefault(name, []).append(at)
@@ -263,8 +268,9 @@ class Forecast:
                 self.today[name].append(verdict.until)  # the next one waits for the slot after this one's
             not_after = last_chance(run.known.workflow, letter.step, verdict.until, run.known.facts.calendar)
             since = letter.postponed_since or at
-            if verdict.until > self.until:
-                self.postponed.append((verdict.until, run.known.facts.calendar.zone))
+            if verdict.until >= self.until:
+                until = verdict.until, run.known.facts.calendar.zone
+                self._postponed.setdefault((run.known.stored.id, *key), until)
             self._want(run, replace(letter, due_at=verdict.until, not_after=not_after, postponed_since=since))
         elif verdict.kind in _STATE:
             del run.letters[key]

@@ -6,11 +6,13 @@ import re
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from followup.clock import SystemClock
 from followup.store.engine import make_engine, reading
 from followup.store.schema import audit
 from tests.cli.conftest import Cli
@@ -357,6 +359,8 @@ def test_what_keeps_a_letter_that_is_due_from_leaving_is_told_of_each(waiting: P
     assert "later 4 wait, the first until" in out
     leaving = cli("plan", "--json", code=4).document["leaving"]
     assert (leaving["then"]["day"], leaving["postponed"]) == (2, 4)
+    first = datetime.fromisoformat(leaving["first_postponed"]) - SystemClock().now()
+    assert timedelta(hours=23) < first < timedelta(hours=25), "when the first of those that wait may leave"
     cli("halt", "--reason", "we count stock")
     halted = cli("plan", code=4).out
     assert "All letters are halted (we count stock): none leaves until followup unhalt." in " ".join(halted.split())
