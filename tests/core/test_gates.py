@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from followup.core.asks import OPENED
 from followup.core.customer import ConsentBasis
 from followup.core.enrollment import EnrollmentState, Phase, Position
 from followup.core.gates import (
@@ -175,10 +176,12 @@ def test_nothing_goes_to_a_customer_who_waits_for_us(purpose):
     assert verdict.values == {"waiting_since": on(-1)}
 
 
-@pytest.mark.parametrize("provisional", [False, True])
-def test_a_reminder_is_not_for_those_who_answered(provisional):
+@pytest.mark.parametrize(("provisional", "reason"), [(False, "already answered"), (True, OPENED)])
+def test_a_reminder_is_not_for_those_who_answered(provisional, reason):
     said = a_response("q", on(1), provisional=provisional)
-    assert kind_and_gate(judge(a_reminder(responses=(said,)), now=on(3))) == (VerdictKind.SKIP, "answered")
+    verdict = judge(a_reminder(responses=(said,)), now=on(3))
+    assert kind_and_gate(verdict) == (VerdictKind.SKIP, "answered")
+    assert verdict.reason == reason
 
 
 def test_an_answer_to_another_question_stops_no_reminder():
