@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 
 import dramatiq
 from sqlalchemy import Engine
@@ -101,7 +100,7 @@ class Worker:
         chores: list[Callable[[], object]] = [
             _Chore(lambda: deploy.retry_blocked(self._app.engine), every=float("inf")),
             _Chore(self._recover, every=self._app.settings.sweep_seconds),
-            _Chore(partial(_show_life, self._app.engine), every=SIGN_SECONDS),
+            _Chore(lambda: _show_life(self._app.engine), every=SIGN_SECONDS),
             _Chore(self._notify, every=self._app.settings.sweep_seconds),
             _Chore(self._release_resumed, every=WATCH_SECONDS),
             _Chore(self._app.watch, every=WATCH_SECONDS),
