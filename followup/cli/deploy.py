@@ -219,9 +219,8 @@ def tell_applied(app: "App", applied: "Applied") -> None:
     _tell_unable(applied)
     for letter, whose in applied.lost.items():
         for workflow, number in whose.items():
-            finish = "1 person finishes" if number == 1 else f"{number:,} people finish"
             output.tell(
-                f"{finish} an older version of {workflow} that sends {letter}: "
+                f"{planned.finish(number)} an older version of {workflow} that sends {letter}: "
                 f"templates/{letter}.md is gone, so nothing goes to who comes to it. Put it back and apply."
             )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from followup.authoring.changes import Change, FileChange, StepChange, WorkflowChange
 from followup.cli import concerned, output
+from followup.cli.shared import tell_halted
 
 if TYPE_CHECKING:
     from followup.services.concerned import Addressee, Place
@@ -101,8 +102,12 @@ def _tell_workflow(workflow: WorkflowChange, plan: "Plan", *, people: bool) -> N
 
 def _tell_finishing(workflow: WorkflowChange, plan: "Plan") -> None:
     if finishing := plan.finishing.get(workflow.name):
-        finish = "1 person finishes" if finishing == 1 else f"{finishing:,} people finish"
-        output.entry("    ", f"{finish} an older version, whatever is applied")
+        output.entry("    ", f"{finish(finishing)} an older version, whatever is applied")
+
+
+def finish(number: int) -> str:
+    """Return that so many people finish; what follows says what."""
+    return "1 person finishes" if number == 1 else f"{number:,} people finish"
 
 
 def _renamed(place: "Place", step: StepChange, workflow: WorkflowChange) -> str:
@@ -173,9 +178,8 @@ def _letter(one: FileChange, plan: "Plan") -> str:
     if one.used or not finishing:
         said.append(f"in {', '.join(one.used)}" if one.used else "no workflow sends it")
     for workflow, number in finishing.items():
-        finish = "1 person finishes" if number == 1 else f"{number:,} people finish"
         nothing = ", and would get nothing there" if one.change is Change.REMOVED else ""
-        said.append(f"{finish} an older version of {workflow} that sends it{nothing}")
+        said.append(f"{finish(number)} an older version of {workflow} that sends it{nothing}")
     if one.change is Change.REMOVED:
         if unable := len(_unable(plan, "letter", one.name)):
             said.append(f"{output.plural(unable, 'letter')} inside cannot leave without it")
@@ -219,7 +223,7 @@ def _tell_leaving(plan: "Plan") -> None:
         wait = "1 waits" if later.number == 1 else f"{later.number:,} wait, the first"
         output.say(f"  later              {wait} until {output.local(later.first, later.first.tzinfo)}")
     if plan.halted is not None:
-        output.entry("", f"All letters are halted ({plan.halted}): none leaves until followup unhalt.")
+        tell_halted(plan.halted)
 
 
 def tell_unused(decisions: Sequence[str]) -> None:

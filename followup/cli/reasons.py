@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from followup.cli import output
+from followup.cli.shared import tell_halted
 from followup.core.message import MessageState
 from followup.core.reach import Reach
 from followup.core.replies import Source
@@ -57,7 +58,7 @@ def tell_customer(explained: "list[Why]") -> None:
 def _tell_silence(why: "Why") -> None:
     """Say what keeps every letter from this customer, whatever the run."""
     if why.halted is not None:
-        output.entry("", f"All letters are halted ({why.halted}): none leaves until followup unhalt.")
+        tell_halted(why.halted)
     if why.waits_for is not None:
         owner, since = why.waits_for
         until = f"no letter leaves until followup conversations close {shlex.quote(why.customer.email)}"

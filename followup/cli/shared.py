@@ -117,6 +117,11 @@ def switch_document(workflow: str, switch: "Switch") -> dict[str, object]:
     return {"workflow": workflow, "status": switch.status.value, "since": switch.since, "reason": switch.reason}
 
 
+def tell_halted(reason: str) -> None:
+    """Print that no letter leaves at all, and what lets them."""
+    output.entry("", f"All letters are halted ({reason}): none leaves until followup unhalt.")
+
+
 def json_option(command: F) -> F:
     """Add ``--json``: one document on stdout."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)

@@ -105,9 +105,10 @@ def put_in_force(
     applied = _store(
         engine, bundle, clock=clock, first=first, in_flight=in_flight or {}, action=action, instead_of=instead_of
     )
-    moved = _move_inside(engine, Library(), clock)
+    library = Library()
+    moved = _move_inside(engine, library, clock)
     with reading(engine) as conn:
-        lost = lacking.lost(conn, bundle, Library())
+        lost = lacking.lost(conn, bundle, library)
         return replace(applied, moved=moved, unable=lacking.unable(conn, bundle), lost=lost)
 
 

@@ -75,8 +75,8 @@ def _look(conn: Connection, name: str, project: Path, library: Library) -> Looke
     if bundle is None or name not in bundle.workflows:
         is_gone = standing and read_workflow_file(project, name) is None
         newest = max((place.version_id for place in standing), default=0)
-        inside = _inside(conn, name, [place for place in standing if place.version_id != newest])
         if is_gone:
+            inside = _inside(conn, name, [place for place in standing if place.version_id != newest])
             workflow = library.workflow(conn, newest)
             return Looked(workflow=workflow, folder=Folder.DELETED, inside=inside, switch=switch)
         workflow = _in_folder(name, project, bundle.workflows if bundle else ())
